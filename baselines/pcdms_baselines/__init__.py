@@ -1,0 +1,1 @@
+"""Methods that PCDMs is compared with."""

@@ -1,0 +1,1 @@
+"""The embedded dataset: procedural clothed people, rendered from a CC0 body mesh."""

@@ -1,0 +1,1 @@
+"""Score tables in, paper tables, plots and pages out. Reads files only, never runs a model."""
