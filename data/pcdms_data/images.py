@@ -1,0 +1,235 @@
+"""Decoding, writing and resizing of pictures: RGB uint8 everywhere, resizing by named kernel."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdms_data.types import Batch, InputError, Pair, Picture, PictureError
+
+Kernel = Literal[
+    "cv2-cubic-f32",
+    "cv2-linear-f32",
+    "cv2-linear-u8",
+    "pil-bicubic-u8",
+    "torch-bicubic-aa",
+    "none",
+]
+KERNELS: tuple[str, ...] = get_args(Kernel)
+Pixels = NDArray[np.uint8]
+
+
+def resize(pixels: Pixels, size: tuple[int, int], kernel: str) -> NDArray[Any]:
+    """Return `pixels` (H, W, 3) uint8 resized to `size` = (H, W) by a kernel of `KERNELS`.
+
+    The two `-f32` kernels return float32 on the scale 0 to 255, the cubic one with its overshoot
+    (values below 0 and above 255); all others return uint8. `none` only accepts pixels that have
+    the size already. Raises InputError on an unknown kernel.
+    Source: protocols specification, section 1.2.
+    """
+    height, width = size
+    if height < 1 or width < 1:
+        raise InputError(f"cannot resize to {height}x{width}: both sides must be at least 1")
+    if kernel == "cv2-cubic-f32":
+        return cv2.resize(pixels.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    if kernel == "cv2-linear-f32":
+        return cv2.resize(
+            pixels.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+        )
+    if kernel == "cv2-linear-u8":
+        return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+    if kernel == "pil-bicubic-u8":
+        return _resize_pil(pixels, size)
+    if kernel == "torch-bicubic-aa":
+        return _resize_torch(pixels, size)
+    if kernel == "none":
+        if pixels.shape[:2] != (height, width):
+            raise InputError(
+                f"a picture of {pixels.shape[0]}x{pixels.shape[1]} was given where "
+                f"{height}x{width} is expected and the protocol does not resize"
+            )
+        return pixels
+    raise InputError(f"unknown resize kernel {kernel!r}, expected one of {', '.join(KERNELS)}")
+
+
+def _resize_pil(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Antialiased bicubic on uint8, rounded and clipped by PIL itself."""
+    if pixels.shape[:2] == size:
+        return pixels
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.array(picture.resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def _resize_torch(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Antialiased bicubic on float [0, 1], then x255, clamped and truncated to uint8."""
+    import torch
+
+    # The copy gives torch a writable array: rows of a cached set are read-only.
+    planes = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(torch.float32) / 255
+    resized = torch.nn.functional.interpolate(
+        planes, size=size, mode="bicubic", antialias=True, align_corners=False
+    )
+    levels = (resized * 255).clamp(0, 255).to(torch.uint8)[0].permute(1, 2, 0)
+    return np.ascontiguousarray(levels.numpy())
+
+
+def to_uint8(values: NDArray[Any]) -> Pixels:
+    """Return values on the scale 0 to 255 rounded and clipped to uint8."""
+    if values.dtype == np.uint8:
+        return values
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def load_picture(
+    picture: Picture, size: tuple[int, int] | None = None, kernel: str = "pil-bicubic-u8"
+) -> Pixels:
+    """Return the pixels of `picture`, RGB uint8 (H, W, 3), resized to `size` = (H, W) if given.
+
+    Raises PictureError, naming the file, where the picture is missing, truncated or no picture.
+    A kernel that yields floats is rounded and clipped here; use `resize` to keep them.
+    """
+    if picture.row >= 0:
+        pixels = _array_row(picture, 4)
+    else:
+        pixels = cv2.cvtColor(_decode(picture.path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    if size is None or pixels.shape[:2] == tuple(size):
+        return pixels
+    return to_uint8(resize(pixels, size, kernel))
+
+
+def load_labels(picture: Picture, size: tuple[int, int] | None = None) -> Pixels:
+    """Return a label map, uint8 (H, W); `size` = (H, W) picks the nearest label of each cell.
+
+    Raises PictureError, naming the file, where the map is missing or cannot be decoded.
+    """
+    if picture.row >= 0:
+        labels = _array_row(picture, 3)
+    else:
+        labels = _decode(picture.path, cv2.IMREAD_GRAYSCALE)
+    if size is None or labels.shape == tuple(size):
+        return labels
+    rows = (2 * np.arange(size[0]) + 1) * labels.shape[0] // (2 * size[0])
+    columns = (2 * np.arange(size[1]) + 1) * labels.shape[1] // (2 * size[1])
+    return labels[rows[:, None], columns[None, :]]
+
+
+def save_picture(path: Path, pixels: Pixels) -> None:
+    """Write uint8 RGB (H, W, 3) or labels (H, W) as PNG; the name appears only when it is whole.
+
+    Raises InputError on another shape or type.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+        raise InputError(
+            f"cannot write an array of {pixels.dtype} {pixels.shape} as {path}: "
+            "expected uint8 (H, W, 3) or (H, W)"
+        )
+    ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    done, encoded = cv2.imencode(".png", ordered)
+    if not done:
+        raise InputError(f"the picture for {path} could not be encoded as PNG")
+    write_atomically(path, encoded.tobytes())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` under a temporary name beside `path`, then rename; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Short and independent of the final name, so that a name of the longest allowed length fits.
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load_batch(pairs: Sequence[Pair], resolution: tuple[int, int]) -> Batch:
+    """Decode `pairs` at `resolution` = (H, W), key points scaled into that frame.
+
+    Raises PictureError on the first picture that cannot be read, InputError on an empty sequence.
+    """
+    if not pairs:
+        raise InputError("an empty batch was asked for, expected at least one pair")
+    source_poses = [pair.source_pose.resized(resolution) for pair in pairs]
+    target_poses = [pair.target_pose.resized(resolution) for pair in pairs]
+    return Batch(
+        pair_ids=tuple(pair.pair_id for pair in pairs),
+        source=_planes([load_picture(pair.source, resolution) for pair in pairs]),
+        target=_planes([load_picture(pair.target, resolution) for pair in pairs]),
+        source_xy=np.stack([pose.xy for pose in source_poses]),
+        target_xy=np.stack([pose.xy for pose in target_poses]),
+        source_visible=np.stack([pose.visible for pose in source_poses]),
+        target_visible=np.stack([pose.visible for pose in target_poses]),
+    )
+
+
+def _planes(pictures: list[Pixels]) -> Pixels:
+    """Stack (H, W, 3) pictures to contiguous (B, 3, H, W)."""
+    return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+
+
+def _decode(path: Path, mode: int) -> Pixels:
+    """Decode a file with OpenCV; its own half-decoded results of cut files are refused."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            f"picture {path} cannot be read: {error.strerror or error}, expected an image file"
+        ) from error
+    if not content:
+        raise PictureError(f"picture {path} is an empty file, expected an image")
+    if _is_cut(content):
+        raise PictureError(f"picture {path} is cut short, expected a whole image file")
+    # OpenCV prints its own complaint beside raising; ours is the one line the user gets.
+    previous = cv2.utils.logging.setLogLevel(0)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+    except cv2.error as error:
+        raise PictureError(f"picture {path} cannot be decoded, expected an image file") from error
+    finally:
+        cv2.utils.logging.setLogLevel(previous)
+    if pixels is None:
+        raise PictureError(f"picture {path} cannot be decoded, expected an image file")
+    return pixels
+
+
+def _is_cut(content: bytes) -> bool:
+    """Tell whether a PNG or JPEG lacks its end mark, which decoders fill with grey in silence."""
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content[-64:]
+    if content.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in content[-4096:]
+    return False
+
+
+def _array_row(picture: Picture, dimensions: int) -> Pixels:
+    """Return a copy of one row of a uint8 array file; the file itself stays memory-mapped."""
+    try:
+        stamp = picture.path.stat().st_mtime_ns
+        array = _open_array(picture.path, stamp)
+    except (OSError, ValueError) as error:
+        raise PictureError(
+            f"picture array {picture.path} cannot be read, expected a uint8 .npy file"
+        ) from error
+    if array.dtype != np.uint8 or array.ndim != dimensions or picture.row >= len(array):
+        raise PictureError(
+            f"picture array {picture.path} is {array.dtype} {array.shape}, expected uint8 with "
+            f"{dimensions} dimensions and a row {picture.row}"
+        )
+    return np.array(array[picture.row])
+
+
+@lru_cache(maxsize=16)
+def _open_array(path: Path, stamp: int) -> NDArray[Any]:
+    """Map an array file once per process and time stamp."""
+    del stamp  # only part of the cache key: a rewritten file is mapped anew
+    return np.load(path, mmap_mode="r", allow_pickle=False)
