@@ -1,0 +1,142 @@
+"""The registry of the baselines: what there is, and how to build one by its name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pcdms_data.types import Gallery, InputError
+
+if TYPE_CHECKING:
+    from pcdms_baselines.method import Method
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may be built from; each takes what it needs.
+
+    `resolution` = (H, W) of the run; `gallery` the training split, `split_gallery` the evaluated
+    split, both None where there is none; `vae` a diffusers AutoencoderKL directory; `kernel` the
+    run's resize kernel; `device` a torch device.
+    """
+
+    resolution: tuple[int, int]
+    gallery: Gallery | None
+    split_gallery: Gallery | None
+    vae: Path | None
+    kernel: str
+    device: str
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One method: `variants` are further names that build a modified form of it."""
+
+    name: str
+    description: str
+    kind: Literal["floor", "ceiling"]
+    build: Callable[[str, Setting], Method]
+    variants: tuple[str, ...] = ()
+
+
+# The modules of the methods are imported where they are built, so that listing them stays light.
+
+
+def _copy_source(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.copying import CopySource
+
+    return CopySource(setting.resolution, setting.kernel, name)
+
+
+def _target_copy(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.copying import TargetCopy
+
+    return TargetCopy(setting.resolution, setting.kernel, name)
+
+
+def _mean_image(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.mean_image import MeanImage
+
+    return MeanImage(setting.resolution, setting.gallery, setting.kernel, name)
+
+
+def _nearest_pose(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.nearest_pose import NearestPose
+
+    same_group = name.startswith("nearest-pose-group")
+    gallery = setting.split_gallery if same_group else setting.gallery
+    flip = name.endswith("+flip")
+    return NearestPose(setting.resolution, gallery, same_group, flip, setting.kernel, name)
+
+
+def _limb_warp(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.limb_warp import VARIANTS, LimbWarp
+
+    return LimbWarp(setting.resolution, VARIANTS[name], setting.kernel, name)
+
+
+def _vae_roundtrip(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.vae_roundtrip import VaeRoundtrip
+
+    square = name != "vae-roundtrip-native"
+    return VaeRoundtrip(setting.resolution, setting.vae, square, device=setting.device, name=name)
+
+
+METHODS: dict[str, MethodEntry] = {
+    "copy-source": MethodEntry(
+        "copy-source", "the source picture itself: floor for pose, ceiling for texture", "floor",
+        _copy_source,
+    ),
+    "mean-image": MethodEntry(
+        "mean-image", "the mean of the training pictures, the same for every pair", "floor",
+        _mean_image,
+    ),
+    "nearest-pose": MethodEntry(
+        "nearest-pose", "the training picture of another person in the nearest pose", "floor",
+        _nearest_pose, ("nearest-pose+flip", "nearest-pose-group", "nearest-pose-group+flip"),
+    ),
+    "limb-warp": MethodEntry(
+        "limb-warp", "the source's body parts moved onto the target pose by affine maps", "floor",
+        _limb_warp, ("limb-warp-max", "limb-warp-torso-only", "limb-warp-full"),
+    ),
+    "target-copy": MethodEntry(
+        "target-copy", "the target picture itself: the best value of every metric", "ceiling",
+        _target_copy,
+    ),
+    "vae-roundtrip": MethodEntry(
+        "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",
+        _vae_roundtrip, ("vae-roundtrip-native",),
+    ),
+}  # fmt: skip
+
+
+def baseline_names() -> tuple[str, ...]:
+    """Return every name `make_baseline` accepts, each method followed by its variants."""
+    return tuple(name for entry in METHODS.values() for name in (entry.name, *entry.variants))
+
+
+def make_baseline(
+    name: str,
+    resolution: tuple[int, int],
+    gallery: Gallery | None = None,
+    split_gallery: Gallery | None = None,
+    vae: Path | None = None,
+    kernel: str = "pil-bicubic-u8",
+    device: str = "cpu",
+) -> Method:
+    """Return the method `name` for pictures of `resolution` = (H, W).
+
+    `gallery` is the training split (None where a dataset has none), `split_gallery` the evaluated
+    one, `vae` a diffusers AutoencoderKL directory. Raises InputError on an unknown name.
+    """
+    setting = Setting(resolution, gallery, split_gallery, vae, kernel, device)
+    for entry in METHODS.values():
+        if name == entry.name or name in entry.variants:
+            return entry.build(name, setting)
+    names = baseline_names()
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise InputError(f"unknown method {name!r}, expected one of {', '.join(names)}{hint}")
