@@ -1,0 +1,224 @@
+"""Poses of the embedded people: joint angles, the turn towards the camera, and their sampler."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+Look = Literal["fashion", "street"]
+
+KINDS: tuple[str, ...] = ("stand", "hip", "walk", "up", "crossed", "sit")
+"""Kinds of pose: standing, hand(s) on the hip, walking, arm(s) up, arms crossed, sitting."""
+
+KIND_RATES: dict[Look, tuple[float, ...]] = {
+    "fashion": (0.35, 0.17, 0.25, 0.08, 0.08, 0.07),
+    "street": (0.4, 0.0, 0.6, 0.0, 0.0, 0.0),
+}
+"""Share of every kind in a look. Source: people.md section 4."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Three angles in radians: forward bend, lean to the person's left, turn to the left."""
+
+    bend: float = 0.0
+    side: float = 0.0
+    twist: float = 0.0
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Angles of an arm in radians; zero is hanging straight down, palm to the thigh.
+
+    `abduction` away from the body, `flexion` forwards, `twist` of the upper arm (positive turns a
+    bent forearm inwards), `elbow`, `wrist` bend and `roll` of the hand about the forearm.
+    """
+
+    abduction: float
+    flexion: float
+    twist: float
+    elbow: float
+    wrist: float = 0.0
+    roll: float = 0.0
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Angles of a leg in radians: outwards, forwards, toes out, knee, toes up."""
+
+    abduction: float
+    flexion: float
+    twist: float
+    knee: float
+    ankle: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A pose and how it is seen. `arms` and `legs` are right, left (the person's own).
+
+    `yaw` turns the person about the vertical: 0 faces the camera, positive turns the face to the
+    right of the picture. `pitch` is the camera's, positive looks down.
+    """
+
+    kind: str
+    pelvis: Turn
+    spine: Turn
+    neck: Turn
+    arms: tuple[Arm, Arm]
+    legs: tuple[Leg, Leg]
+    yaw: float
+    pitch: float
+
+
+REST_POSE = Pose(
+    "stand",
+    Turn(),
+    Turn(),
+    Turn(),
+    (Arm(0.1, 0.0, 0.0, 0.1), Arm(0.1, 0.0, 0.0, 0.1)),
+    (Leg(0.05, 0.0, 0.0, 0.0), Leg(0.05, 0.0, 0.0, 0.0)),
+    0.0,
+    0.0,
+)
+"""Standing upright with hanging arms, facing the camera."""
+
+
+def view_rng(dataset_seed: int, index: int, view: int) -> np.random.Generator:
+    """Return the random numbers of one view of one identity, independent of all others."""
+    return np.random.Generator(np.random.PCG64([dataset_seed, 2, index, view]))
+
+
+def sample_pose(rng: np.random.Generator, look: Look) -> Pose:
+    """Draw a pose, yaw and camera pitch with the rates and spreads of people.md section 4.
+
+    Only `rng.random()` is used, so that the same generator state gives the same pose in every
+    NumPy version.
+    """
+    kind = KINDS[_pick(rng, KIND_RATES[look])]
+    spine = Turn(_normal(rng, 0, 0.05), _normal(rng, 0, 0.06), _normal(rng, 0, 0.05))
+    neck = Turn(_normal(rng, 0, 0.1), _normal(rng, 0, 0.06), _normal(rng, 0, 0.3))
+    legs = (_standing_leg(rng), _standing_leg(rng))
+    arms = (_hanging_arm(rng), _hanging_arm(rng))
+    if kind == "hip":
+        arms = _some(rng, arms, (_hip_arm(rng), _hip_arm(rng)))
+    elif kind == "up":
+        arms = _some(rng, arms, (_raised_arm(rng), _raised_arm(rng)))
+    elif kind == "crossed":
+        arms = (_crossed_arm(rng), _crossed_arm(rng))
+    elif kind == "walk":
+        arms, legs = _stride(rng, arms, legs)
+    elif kind == "sit":
+        legs = (_sitting_leg(rng), _sitting_leg(rng))
+    return Pose(kind, Turn(), spine, neck, arms, legs, _yaw(rng), _normal(rng, 0.03, 0.04))
+
+
+def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return low + (high - low) * float(rng.random())
+
+
+def _normal(rng: np.random.Generator, mean: float, spread: float) -> float:
+    # A draw of exactly 0 has no normal quantile.
+    return mean + spread * _NORMAL.inv_cdf(max(float(rng.random()), 1e-12))
+
+
+def _pick(rng: np.random.Generator, rates: tuple[float, ...]) -> int:
+    """Draw an index with the given probabilities."""
+    draw, total = float(rng.random()), 0.0
+    for index, rate in enumerate(rates):
+        total += rate
+        if draw < total:
+            return index
+    return max(index for index, rate in enumerate(rates) if rate > 0)
+
+
+def _some(
+    rng: np.random.Generator, idle: tuple[Arm, Arm], busy: tuple[Arm, Arm]
+) -> tuple[Arm, Arm]:
+    """Right, left or both arms busy, each as often."""
+    which = _pick(rng, (1 / 3, 1 / 3, 1 / 3))
+    return (idle[0] if which == 1 else busy[0], idle[1] if which == 0 else busy[1])
+
+
+def _hanging_arm(rng: np.random.Generator) -> Arm:
+    return Arm(
+        _uniform(rng, 0.05, 0.3),
+        _normal(rng, 0, 0.15),
+        _normal(rng, 0, 0.3),
+        abs(_normal(rng, 0, 0.25)) + 0.1,
+    )
+
+
+def _hip_arm(rng: np.random.Generator) -> Arm:
+    return Arm(
+        _normal(rng, 0.75, 0.1),
+        _normal(rng, -0.25, 0.1),
+        _normal(rng, -1.15, 0.1),
+        _normal(rng, 1.55, 0.1),
+    )
+
+
+def _raised_arm(rng: np.random.Generator) -> Arm:
+    return Arm(
+        _uniform(rng, 1.5, 2.7),
+        _normal(rng, 0, 0.15),
+        _normal(rng, 0, 0.3),
+        _uniform(rng, 0.2, 1.5),
+    )
+
+
+def _crossed_arm(rng: np.random.Generator) -> Arm:
+    return Arm(
+        _normal(rng, 0.15, 0.05),
+        _normal(rng, 0.5, 0.05),
+        _normal(rng, 1.0, 0.05),
+        _normal(rng, 1.75, 0.05),
+    )
+
+
+def _standing_leg(rng: np.random.Generator) -> Leg:
+    flexion, knee = _normal(rng, 0, 0.05), abs(_normal(rng, 0, 0.06))
+    return Leg(_uniform(rng, 0.02, 0.12), flexion, _uniform(rng, 0.0, 0.25), knee, flexion - knee)
+
+
+def _sitting_leg(rng: np.random.Generator) -> Leg:
+    return Leg(
+        _normal(rng, 0.15, 0.05),
+        _normal(rng, 1.35, 0.06),
+        _normal(rng, 0.0, 0.05),
+        _normal(rng, 1.35, 0.08),
+    )
+
+
+def _stride(
+    rng: np.random.Generator, arms: tuple[Arm, Arm], legs: tuple[Leg, Leg]
+) -> tuple[tuple[Arm, Arm], tuple[Leg, Leg]]:
+    """Return arms and legs at a moment of a step; the arms swing against the legs."""
+    phase, amplitude = _uniform(rng, 0.0, 2.0 * math.pi), _uniform(rng, 0.35, 0.6)
+    new_arms, new_legs = [], []
+    for arm, leg, shift in zip(arms, legs, (0.0, math.pi), strict=True):
+        swing = amplitude * math.sin(phase + shift)
+        knee = max(0.0, 0.15 + 0.6 * math.cos(phase + shift))
+        new_legs.append(
+            Leg(leg.abduction * 0.5, swing, leg.twist * 0.5, knee, 0.5 * (swing - knee))
+        )
+        new_arms.append(Arm(arm.abduction, -0.8 * swing, arm.twist, arm.elbow))
+    return (new_arms[0], new_arms[1]), (new_legs[0], new_legs[1])
+
+
+def _yaw(rng: np.random.Generator) -> float:
+    view = _pick(rng, (0.42, 0.20, 0.16, 0.22))
+    sign = 1.0 if float(rng.random()) < 0.5 else -1.0
+    if view == 0:
+        return _normal(rng, 0.0, 0.2)
+    if view == 1:
+        return sign * _uniform(rng, 0.4, 1.0)
+    if view == 2:
+        return sign * _normal(rng, 1.5, 0.15)
+    return _normal(rng, math.pi, 0.3)
