@@ -22,7 +22,7 @@ from pcdms.projection import ImageProjection, zero_rows
 class InpaintModel(ModelMixin, ConfigMixin):
     """UNet, pose projection and token projection of the inpainting stage.
 
-    `unet` holds `UNet2DConditionModel` arguments: 2C+1 input channels (noisy latent, mask, masked
+    `unet_config` holds `UNet2DConditionModel` arguments: 2C+1 input channels (noisy latent, mask, masked
     latent), C output channels. Without a class embedding in it (the published demo) the target
     embedding is not used at all.
     """
@@ -30,13 +30,13 @@ class InpaintModel(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        unet: dict[str, Any],
+        unet_config: dict[str, Any],
         pose_channels: tuple[int, ...] = (16, 32, 96, 256),
         token_width: int = 1536,
         token_hidden: int = 768,
     ) -> None:
         super().__init__()
-        self.unet = UNet2DConditionModel.from_config(unet)
+        self.unet = UNet2DConditionModel.from_config(unet_config)
         self.pose_proj = ControlNetConditioningEmbedding(
             self.unet.config["block_out_channels"][0], 3, tuple(pose_channels)
         )

@@ -18,16 +18,16 @@ from pcdms.projection import ImageProjection, zero_rows
 class RefineModel(ModelMixin, ConfigMixin):
     """UNet and token projection of the refining stage.
 
-    `unet` holds `UNet2DConditionModel` arguments: 2C input channels (noisy latent, latent of the
+    `unet_config` holds `UNet2DConditionModel` arguments: 2C input channels (noisy latent, latent of the
     coarse picture), C output channels; no pose, no mask, no class label.
     """
 
     @register_to_config
     def __init__(
-        self, unet: dict[str, Any], token_width: int = 1536, token_hidden: int = 768
+        self, unet_config: dict[str, Any], token_width: int = 1536, token_hidden: int = 768
     ) -> None:
         super().__init__()
-        self.unet = UNet2DConditionModel.from_config(unet)
+        self.unet = UNet2DConditionModel.from_config(unet_config)
         self.image_proj_model_p = ImageProjection(
             token_width, token_hidden, self.unet.config["cross_attention_dim"]
         )

@@ -1,0 +1,69 @@
+"""The two frozen image encoders: one embedding per picture, and tokens of the source.
+
+Published: OpenCLIP ViT-H/14 and DINOv2-giant, both fed CLIP-normalised 224 x 224 pictures
+(tencent-ailab/PCDMs:src/dataset/stage2_dataset.py). Sizes here come from the model directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pcdms_data.images import resize
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection, Dinov2Model
+
+from pcdms.pipeline_config import CLIP_MEAN, CLIP_STD, EncoderInput
+
+PREPROCESSING = "pillow-bicubic-clip"
+"""Name of the preprocessing in results: Pillow resizes (not torchvision), CLIP statistics."""
+
+
+def encoder_pixels(pictures: NDArray[np.uint8], settings: EncoderInput) -> Tensor:
+    """Return (B, 3, S, S) float32, CLIP-normalised, of pictures (B, 3, H, W) uint8.
+
+    Aspect is not kept, as published: every picture is stretched to a square.
+    """
+    square = (settings.size, settings.size)
+    out = np.empty((len(pictures), 3, *square), dtype=np.float32)
+    for index, picture in enumerate(pictures):
+        pixels = np.ascontiguousarray(picture.transpose(1, 2, 0))
+        if settings.first_resize is not None:
+            pixels = resize(pixels, settings.first_resize, "pil-bicubic-u8")
+        out[index] = resize(pixels, square, "pil-bicubic-u8").transpose(2, 0, 1)
+    mean = torch.tensor(CLIP_MEAN).reshape(1, 3, 1, 1)
+    std = torch.tensor(CLIP_STD).reshape(1, 3, 1, 1)
+    return (torch.from_numpy(out) / 255 - mean) / std
+
+
+def null_pixels(settings: EncoderInput) -> Tensor:
+    """Return the zero pixel tensor (1, 3, S, S) that training feeds for a dropped picture."""
+    return torch.zeros(1, 3, settings.size, settings.size)
+
+
+def image_embedding(encoder: CLIPVisionModelWithProjection, pixels: Tensor) -> Tensor:
+    """Return the raw projection (B, D) of normalised pixels; not scaled to unit length."""
+    out: Any = encoder(pixel_values=pixels.to(encoder.device, encoder.dtype))
+    return out.image_embeds.float()
+
+
+def source_tokens(encoder: Dinov2Model, pixels: Tensor) -> Tensor:
+    """Return all tokens (B, T, Dt) after the final layer norm, class token first."""
+    out: Any = encoder(pixel_values=pixels.to(encoder.device, encoder.dtype))
+    return out.last_hidden_state.float()
+
+
+def in_chunks(rows: int, chunk: int, compute: Callable[[NDArray[np.intp]], Tensor]) -> Tensor:
+    """Return `compute` over row numbers 0..rows-1 in padded chunks of equal size, joined.
+
+    The last chunk repeats its last row: networks always see `chunk` rows, so the result of a row
+    does not depend on how many rows there are.
+    """
+    parts = []
+    for start in range(0, rows, chunk):
+        index = np.minimum(np.arange(start, start + chunk), rows - 1)
+        parts.append(compute(index)[: min(chunk, rows - start)])
+    return torch.cat(parts)

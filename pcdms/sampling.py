@@ -1,0 +1,249 @@
+"""The three sampling loops as pure functions: every random draw is an argument.
+
+Source: tencent-ailab/PCDMs:src/pipelines/stage{1_prior,2_inpaint,3_refined}_pipeline.py. Where the
+published loops crash or draw per process, the functions here take whole batches and given noise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from pcdms.inpaint import InpaintModel
+from pcdms.prior import PriorTransformer
+from pcdms.refine import RefineModel
+from pcdms.schedulers import (
+    PUBLISHED_SCHEDULE,
+    FinalSigma,
+    LatentSchedule,
+    sampling_scheduler,
+    unclip_steps,
+)
+
+NullMode = Literal["published", "trained"]
+NULL_MODES: tuple[NullMode, ...] = ("published", "trained")
+
+CLIP_RANGE = 10.0
+"""Predicted embeddings are clipped to +-10 before a step (UnCLIP configuration)."""
+
+
+def to_signed(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return uint8 pixels as values in [-1, 1]."""
+    return pixels.to(dtype) / 127.5 - 1
+
+
+def encode_latents(vae: AutoencoderKL, pixels: Tensor, noise: Tensor | None) -> Tensor:
+    """Return scaled latents (B, C, h, w) of pictures (B, 3, H, W) in [-1, 1].
+
+    With `noise` (B, C, h, w) the posterior is sampled with it, without it is the posterior mean.
+    """
+    posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
+    latents = posterior.mean if noise is None else posterior.mean + posterior.std * noise
+    return latents * vae.config["scaling_factor"]
+
+
+def decode_latents(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Return uint8 pictures (B, 3, H, W), rounded, of scaled latents (B, C, h, w)."""
+    pixels = vae.decode(latents.to(vae.dtype) / vae.config["scaling_factor"]).sample
+    return ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def masked_canvas(source: Tensor) -> Tensor:
+    """Return (B, 3, H, 2W): the source on the left, -1 (black) on the right half."""
+    return torch.cat([source, torch.full_like(source, -1.0)], dim=-1)
+
+
+def known_mask(latents: Tensor) -> Tensor:
+    """Return (B, 1, h, 2w): 1 on the known left half, 0 on the half to make.
+
+    The opposite of the stock inpainting convention, as published.
+    """
+    mask = torch.zeros_like(latents[:, :1])
+    mask[..., : latents.shape[-1] // 2] = 1
+    return mask
+
+
+def guide(unconditional: Tensor, conditional: Tensor, guidance: float, rescale: float) -> Tensor:
+    """Return the guided prediction; `rescale` > 0 pulls its spread back (arXiv 2305.08891, 3.4).
+
+    Published stage 3 passes rescale = 2, an extrapolation outside the sensible 0..1.
+    """
+    guided = unconditional + guidance * (conditional - unconditional)
+    if rescale == 0.0:
+        return guided
+    axes = list(range(1, guided.dim()))
+    ratio = conditional.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True)
+    return rescale * guided * ratio + (1 - rescale) * guided
+
+
+@torch.inference_mode()
+def run_prior(
+    model: PriorTransformer,
+    source_embedding: Tensor,
+    source_pose: Tensor,
+    target_pose: Tensor,
+    noise: Tensor,
+    steps: int = 20,
+    guidance: float = 0.0,
+    null_embedding: Tensor | None = None,
+) -> Tensor:
+    """Return the de-normalised embedding (B, D) of the target that the prior imagines.
+
+    Args:
+        model: the prior.
+        source_embedding: (B, D), raw embedding of the source.
+        source_pose: (B, 2K), normalised key points.
+        target_pose: (B, 2K), likewise.
+        noise: (steps, B, D); `noise[0]` is the start latent, `noise[i]` the draw of step i - 1.
+        steps: number of ancestral steps.
+        guidance: used when > 1. The published guidance crashes; here the unconditional branch
+            keeps the poses.
+        null_embedding: (B, D) or (1, D), source embedding of the unconditional branch, default zero.
+    """
+    latents = noise[0]
+    guided = guidance > 1
+    if guided:
+        null = torch.zeros_like(source_embedding) if null_embedding is None else null_embedding
+        source_embedding = torch.cat([null.expand_as(source_embedding), source_embedding])
+        source_pose, target_pose = source_pose.repeat(2, 1), target_pose.repeat(2, 1)
+    for index, step in enumerate(unclip_steps(steps)):
+        inputs = latents.repeat(2, 1) if guided else latents
+        time = torch.full((len(inputs),), step.timestep, device=latents.device)
+        clean = model(inputs, time, source_embedding, source_pose, target_pose)
+        if guided:
+            clean = guide(*clean.chunk(2), guidance, 0.0)
+        clean = clean.clamp(-CLIP_RANGE, CLIP_RANGE)
+        device = latents.device
+        latents = step.x0_scale.to(device) * clean + step.x_scale.to(device) * latents
+        if index + 1 < steps:
+            latents = latents + step.noise_scale.to(device) * noise[index + 1]
+    return model.denormalise(latents)
+
+
+@torch.inference_mode()
+def run_inpaint(
+    model: InpaintModel,
+    vae: AutoencoderKL,
+    source: Tensor,
+    source_tokens: Tensor,
+    target_embedding: Tensor,
+    pose_image: Tensor,
+    posterior_noise: Tensor,
+    start_latents: Tensor,
+    steps: int = 20,
+    guidance: float = 2.0,
+    null: NullMode = "published",
+    null_tokens: Tensor | None = None,
+    null_embedding: Tensor | None = None,
+    final_sigma: FinalSigma = "sigma_min",
+    schedule: LatentSchedule = PUBLISHED_SCHEDULE,
+) -> Tensor:
+    """Return the final latents (B, C, h, 2w) of the source|target canvas, still scaled.
+
+    Args:
+        model: the inpainting stage.
+        vae: the autoencoder.
+        source: (B, 3, H, W) uint8.
+        source_tokens: (B, T, Dt), source encoder's tokens of the source.
+        target_embedding: (B, D), raw embedding, predicted or true.
+        pose_image: (B, 3, H, 2W) in [-1, 1], source pose | target pose.
+        posterior_noise: (B, C, h, 2w), draw of the masked canvas' latent.
+        start_latents: (B, C, h, 2w), standard normal.
+        steps: number of UniPC steps.
+        guidance: classifier-free guidance scale, used when > 1.
+        null: the unconditional branch; "published" zeroes context and label after projection,
+            "trained" feeds `null_tokens` and `null_embedding` (those of the zero pixel tensor).
+        null_tokens: (B or 1, T, Dt), for `null="trained"`.
+        null_embedding: (B or 1, D), for `null="trained"`.
+        final_sigma: last noise level, see `pcdms.schedulers.sampling_scheduler`.
+        schedule: noise schedule and what the network predicts.
+    """
+    dtype = start_latents.dtype
+    masked = encode_latents(vae, masked_canvas(to_signed(source, dtype)), posterior_noise).to(dtype)
+    fixed = torch.cat([known_mask(masked), masked], dim=1)
+    context, label = model.context(source_tokens, target_embedding)
+    pose_features = model.pose_proj(pose_image)
+    guided = guidance > 1
+    if guided:
+        if null == "trained":
+            if null_tokens is None or null_embedding is None:
+                raise ValueError("null='trained' needs null_tokens and null_embedding")
+            null_context, null_label = model.context(
+                null_tokens.expand_as(source_tokens), null_embedding.expand_as(target_embedding)
+            )
+        else:
+            null_context, null_label = torch.zeros_like(context), torch.zeros_like(label)
+        context, label = torch.cat([null_context, context]), torch.cat([null_label, label])
+        pose_features, fixed = pose_features.repeat(2, 1, 1, 1), fixed.repeat(2, 1, 1, 1)
+    scheduler = sampling_scheduler(schedule, steps, final_sigma)
+    latents = start_latents
+    for time in scheduler.timesteps:
+        inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
+        out = model.denoise(inputs, time.to(latents.device), context, label, pose_features)
+        if guided:
+            out = guide(*out.chunk(2), guidance, 0.0)
+        latents = scheduler.step(out, time, latents, return_dict=False)[0]
+    return latents
+
+
+@torch.inference_mode()
+def run_refine(
+    model: RefineModel,
+    vae: AutoencoderKL,
+    coarse: Tensor,
+    source_tokens: Tensor,
+    posterior_noise: Tensor,
+    start_latents: Tensor,
+    steps: int = 20,
+    guidance: float = 2.0,
+    guidance_rescale: float = 0.0,
+    null: NullMode = "published",
+    null_tokens: Tensor | None = None,
+    null_coarse_latents: Tensor | None = None,
+    final_sigma: FinalSigma = "sigma_min",
+    schedule: LatentSchedule = PUBLISHED_SCHEDULE,
+) -> Tensor:
+    """Return the final latents (B, C, h, w) of the target picture, still scaled.
+
+    Args:
+        model: the refining stage.
+        vae: the autoencoder.
+        coarse: (B, 3, H, W) uint8, picture of stage `inpaint`.
+        source_tokens: (B, T, Dt), source encoder's tokens of the source.
+        posterior_noise: (B, C, h, w), draw of the coarse picture's latent.
+        start_latents: (B, C, h, w), standard normal.
+        steps: number of UniPC steps.
+        guidance: classifier-free guidance scale, used when > 1.
+        guidance_rescale: 0 leaves the guided prediction alone; the published script passes 2.
+        null: "published" zeroes the context and the coarse latent, "trained" feeds `null_tokens`
+            and the latent of a mid-grey picture (its posterior mean).
+        null_tokens: (B or 1, T, Dt), for `null="trained"`.
+        null_coarse_latents: (B or 1, C, h, w), for `null="trained"`.
+        final_sigma: last noise level, see `pcdms.schedulers.sampling_scheduler`.
+        schedule: noise schedule and what the network predicts.
+    """
+    dtype = start_latents.dtype
+    fixed = encode_latents(vae, to_signed(coarse, dtype), posterior_noise).to(dtype)
+    context = model.context(source_tokens)
+    guided = guidance > 1
+    if guided:
+        if null == "trained":
+            if null_tokens is None or null_coarse_latents is None:
+                raise ValueError("null='trained' needs null_tokens and null_coarse_latents")
+            null_context = model.context(null_tokens.expand_as(source_tokens))
+            null_fixed = null_coarse_latents.expand_as(fixed)
+        else:
+            null_context, null_fixed = torch.zeros_like(context), torch.zeros_like(fixed)
+        context, fixed = torch.cat([null_context, context]), torch.cat([null_fixed, fixed])
+    scheduler = sampling_scheduler(schedule, steps, final_sigma)
+    latents = start_latents
+    for time in scheduler.timesteps:
+        inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
+        out = model.denoise(inputs, time.to(latents.device), context)
+        if guided:
+            out = guide(*out.chunk(2), guidance, guidance_rescale)
+        latents = scheduler.step(out, time, latents, return_dict=False)[0]
+    return latents
