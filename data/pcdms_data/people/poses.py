@@ -25,7 +25,7 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True)
 class Turn:
-    """Three angles in radians: forward bend, lean to the person's left, turn to the left."""
+    """Three angles in radians: forward bend, lean to the person's right, turn to the left."""
 
     bend: float = 0.0
     side: float = 0.0
@@ -102,6 +102,7 @@ def sample_pose(rng: np.random.Generator, look: Look) -> Pose:
     NumPy version.
     """
     kind = KINDS[_pick(rng, KIND_RATES[look])]
+    pelvis = Turn(0.0, _normal(rng, 0, 0.05), _normal(rng, 0, 0.05))
     spine = Turn(_normal(rng, 0, 0.05), _normal(rng, 0, 0.06), _normal(rng, 0, 0.05))
     neck = Turn(_normal(rng, 0, 0.1), _normal(rng, 0, 0.06), _normal(rng, 0, 0.3))
     legs = (_standing_leg(rng), _standing_leg(rng))
@@ -111,12 +112,19 @@ def sample_pose(rng: np.random.Generator, look: Look) -> Pose:
     elif kind == "up":
         arms = _some(rng, arms, (_raised_arm(rng), _raised_arm(rng)))
     elif kind == "crossed":
-        arms = (_crossed_arm(rng), _crossed_arm(rng))
+        arms = _crossed_arms(rng)
     elif kind == "walk":
         arms, legs = _stride(rng, arms, legs)
     elif kind == "sit":
         legs = (_sitting_leg(rng), _sitting_leg(rng))
-    return Pose(kind, Turn(), spine, neck, arms, legs, _yaw(rng), _normal(rng, 0.03, 0.04))
+        if float(rng.random()) < 0.6:
+            arms = (_lap_arm(rng), _lap_arm(rng))
+    if kind in ("walk", "sit"):
+        pelvis = Turn(0.0, 0.0, pelvis.twist)
+    else:
+        legs = _shifted(pelvis.side, legs)
+        spine = Turn(spine.bend, spine.side - pelvis.side, spine.twist - pelvis.twist)
+    return Pose(kind, pelvis, spine, neck, arms, legs, _yaw(rng), _normal(rng, 0.03, 0.04))
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -156,35 +164,83 @@ def _hanging_arm(rng: np.random.Generator) -> Arm:
 
 
 def _hip_arm(rng: np.random.Generator) -> Arm:
+    # Means put the wrist beside the top of the pelvis of the mean woman and the mean man.
     return Arm(
-        _normal(rng, 0.75, 0.1),
-        _normal(rng, -0.25, 0.1),
-        _normal(rng, -1.15, 0.1),
-        _normal(rng, 1.55, 0.1),
+        _normal(rng, 0.62, 0.05),
+        _normal(rng, -0.5, 0.06),
+        _normal(rng, 0.75, 0.06),
+        _normal(rng, 1.55, 0.08),
+        wrist=-0.5,
+        roll=0.3,
     )
 
 
 def _raised_arm(rng: np.random.Generator) -> Arm:
+    # An outward twist bends the forearm up and over the head and not down before the face.
     return Arm(
         _uniform(rng, 1.5, 2.7),
         _normal(rng, 0, 0.15),
-        _normal(rng, 0, 0.3),
+        _normal(rng, -0.8, 0.4),
         _uniform(rng, 0.2, 1.5),
     )
 
 
-def _crossed_arm(rng: np.random.Generator) -> Arm:
+def _crossed_arms(rng: np.random.Generator) -> tuple[Arm, Arm]:
+    """Return forearms across the chest; the outer one lies higher and further in front."""
+    inner = Arm(
+        _normal(rng, 0.02, 0.03),
+        _normal(rng, 0.58, 0.04),
+        _normal(rng, 1.5, 0.05),
+        _normal(rng, 1.55, 0.05),
+    )
+    outer = Arm(
+        _normal(rng, 0.08, 0.03),
+        _normal(rng, 0.75, 0.04),
+        _normal(rng, 1.4, 0.05),
+        _normal(rng, 1.6, 0.05),
+    )
+    return (outer, inner) if float(rng.random()) < 0.5 else (inner, outer)
+
+
+def _lap_arm(rng: np.random.Generator) -> Arm:
     return Arm(
-        _normal(rng, 0.15, 0.05),
-        _normal(rng, 0.5, 0.05),
-        _normal(rng, 1.0, 0.05),
-        _normal(rng, 1.75, 0.05),
+        _uniform(rng, 0.08, 0.22),
+        _normal(rng, 0.4, 0.08),
+        _normal(rng, 0.3, 0.1),
+        _normal(rng, 0.75, 0.08),
     )
 
 
 def _standing_leg(rng: np.random.Generator) -> Leg:
     flexion, knee = _normal(rng, 0, 0.05), abs(_normal(rng, 0, 0.06))
     return Leg(_uniform(rng, 0.02, 0.12), flexion, _uniform(rng, 0.0, 0.25), knee, flexion - knee)
+
+
+def _shifted(side: float, legs: tuple[Leg, Leg]) -> tuple[Leg, Leg]:
+    """Return legs that stand upright under a pelvis tilted by `side`, one knee loose.
+
+    The tilt lowers one hip by about 0.19 m * |side|; a leg of 0.82 m gets that much shorter when
+    its thigh swings forward by a and its knee bends by 2 a, with a = sqrt(2 * 0.19 * |side| / 0.82).
+    """
+    right, left = legs
+    loose = math.sqrt(2 * 0.19 * abs(side) / 0.82)
+    bent = [loose if side > 0 else 0.0, loose if side < 0 else 0.0]
+    return (
+        Leg(
+            right.abduction + side,
+            right.flexion + bent[0],
+            right.twist,
+            right.knee + 2 * bent[0],
+            right.ankle - bent[0],
+        ),
+        Leg(
+            left.abduction - side,
+            left.flexion + bent[1],
+            left.twist,
+            left.knee + 2 * bent[1],
+            left.ankle - bent[1],
+        ),
+    )
 
 
 def _sitting_leg(rng: np.random.Generator) -> Leg:
