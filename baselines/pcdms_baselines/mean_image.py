@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pcdms_data.images import load_picture
 from pcdms_data.types import Gallery, InputError, Pair, Picture, PictureError
 
-from pcdms_baselines.writing import write_pictures
+from pcdms_baselines.writing import picture_path, write_pictures
 
 
 def mean_picture(
@@ -37,9 +37,8 @@ def mean_picture(
 class MeanImage:
     """The mean of `gallery` (the training split) at `resolution` = (H, W).
 
-    Without a gallery: the mean of the distinct sources of the pairs given to one call, in which
-    case pictures of an earlier call with other pairs are replaced, so that one run holds one
-    picture.
+    Without a gallery: the mean of the distinct sources of the pairs given to one call. Pictures of
+    an earlier call with other pairs are then replaced, so that a run holds one picture only.
     """
 
     resolution: tuple[int, int]
@@ -47,7 +46,7 @@ class MeanImage:
     kernel: str = "pil-bicubic-u8"
     name: str = "mean-image"
     stages: tuple[str, ...] = ("final",)
-    _mean: NDArray[np.uint8] | None = field(default=None, repr=False)
+    _mean: NDArray[np.uint8] | InputError | None = field(default=None, init=False, repr=False)
 
     def unavailable(self) -> str | None:
         """Return None: always available."""
@@ -61,33 +60,49 @@ class MeanImage:
         A training picture that cannot be decoded fails every pair: a mean without it would be
         another picture under the same name. A source that cannot be decoded fails its own pairs.
         """
-        if self.gallery is not None:
-            return write_pictures(pairs, out, samples, lambda pair: self._gallery_mean())
-        mean, failures = self._source_mean(pairs)
+        if self.gallery is not None and self.gallery.pictures:
+            pictures = self.gallery.pictures
+            return write_pictures(pairs, out, samples, lambda pair: self._gallery_mean(pictures))
+        sources, failures = _readable_sources(pairs)
+        if not sources:
+            return failures
+        mean = mean_picture(sources, self.resolution, self.kernel)
         good = [pair for pair in pairs if pair.pair_id not in failures]
-        return failures | write_pictures(good, out, samples, lambda pair: mean, keep=False)
+        _remove_other_means(good, out, samples, mean)
+        return failures | write_pictures(good, out, samples, lambda pair: mean)
 
-    def _gallery_mean(self) -> NDArray[np.uint8]:
-        """The mean of the gallery, computed once."""
+    def _gallery_mean(self, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+        """The mean of the gallery, or its error, worked out once."""
         if self._mean is None:
-            assert self.gallery is not None
-            self._mean = mean_picture(self.gallery.pictures, self.resolution, self.kernel)
+            try:
+                self._mean = mean_picture(pictures, self.resolution, self.kernel)
+            except InputError as error:
+                self._mean = error
+        if isinstance(self._mean, InputError):
+            raise self._mean
         return self._mean
 
-    def _source_mean(self, pairs: Sequence[Pair]) -> tuple[NDArray[np.uint8], dict[str, str]]:
-        """The mean of the readable sources, and the reasons of the pairs whose source is not."""
-        failures: dict[str, str] = {}
-        readable: dict[Picture, None] = {}
-        broken: dict[Picture, str] = {}
-        for pair in pairs:
-            if pair.source not in readable and pair.source not in broken:
-                try:
-                    load_picture(pair.source)
-                    readable[pair.source] = None
-                except PictureError as error:
-                    broken[pair.source] = str(error)
-            if pair.source in broken:
-                failures[pair.pair_id] = broken[pair.source]
-        if not readable:
-            return np.zeros((*self.resolution, 3), dtype=np.uint8), failures
-        return mean_picture(readable, self.resolution, self.kernel), failures
+
+def _readable_sources(pairs: Sequence[Pair]) -> tuple[list[Picture], dict[str, str]]:
+    """The distinct sources that can be decoded, and {pair_id: reason} of the others' pairs."""
+    reasons: dict[Picture, str | None] = {}
+    for pair in pairs:
+        if pair.source not in reasons:
+            try:
+                load_picture(pair.source)
+                reasons[pair.source] = None
+            except PictureError as error:
+                reasons[pair.source] = str(error)
+    failures = {pair.pair_id: reason for pair in pairs if (reason := reasons[pair.source])}
+    return [source for source, reason in reasons.items() if reason is None], failures
+
+
+def _remove_other_means(
+    pairs: Sequence[Pair], out: Path, samples: int, mean: NDArray[np.uint8]
+) -> None:
+    """Delete the pictures of `pairs` that an earlier call wrote from another set of sources."""
+    for pair in pairs:
+        for sample in range(samples):
+            path = picture_path(out, "final", pair.pair_id, sample)
+            if path.exists() and not np.array_equal(load_picture(Picture(path.name, path)), mean):
+                path.unlink()

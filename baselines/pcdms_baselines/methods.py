@@ -82,7 +82,9 @@ def _vae_roundtrip(name: str, setting: Setting) -> Method:
     from pcdms_baselines.vae_roundtrip import VaeRoundtrip
 
     square = name != "vae-roundtrip-native"
-    return VaeRoundtrip(setting.resolution, setting.vae, square, device=setting.device, name=name)
+    return VaeRoundtrip(
+        setting.resolution, setting.vae, square, "round", setting.device, setting.kernel, name
+    )
 
 
 METHODS: dict[str, MethodEntry] = {

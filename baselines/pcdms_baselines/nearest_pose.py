@@ -32,8 +32,8 @@ class PoseIndex:
         # Equal names keep the gallery's order: sorting is stable.
         order = sorted(range(len(gallery.pictures)), key=lambda i: gallery.pictures[i].name)
         self._pictures = [gallery.pictures[i] for i in order]
-        self._names = np.array([picture.name for picture in self._pictures], dtype=str)
-        self._groups = np.array([gallery.groups[i] for i in order], dtype=str)
+        self._names = _places([picture.name for picture in self._pictures])
+        self._groups = _places([gallery.groups[i] for i in order])
         poses = [gallery.keypoints[i].resized(frame) for i in order]
         self._poses: list[NormalPoses] = [normalise_all(poses)]
         if flip:
@@ -45,23 +45,31 @@ class PoseIndex:
         `pose` is in the index's frame. Never the target itself; with `same_group` a picture of
         `group`, else a picture of any other group. Raises InputError where there is none.
         """
-        # The empty group stands for an unknown one, which two pictures do not share.
-        own = (self._groups == group) if group else np.zeros(len(self._pictures), dtype=bool)
-        allowed = (own if same_group else ~own) & (self._names != target.name)
-        candidates = np.flatnonzero(allowed)
-        if len(candidates) == 0:
+        barred = np.full(len(self._pictures), same_group)
+        if group:  # the empty group stands for an unknown one, which two pictures do not share
+            barred[self._groups.get(group, [])] = not same_group
+        barred[self._names.get(target.name, [])] = True
+        if barred.all():
             where = "in" if same_group else "outside"
             raise InputError(
                 f"the gallery has no picture {where} the group {group!r} of target {target.name}"
             )
-        best: tuple[float, int, bool] | None = None
+        found = []
         for flipped, poses in enumerate(self._poses):
-            distances = squared_distances(pose, poses)[candidates]
+            distances = squared_distances(pose, poses)
+            distances[barred] = np.inf
             first = int(np.argmin(distances))
-            found = (float(distances[first]), int(candidates[first]), bool(flipped))
-            best = found if best is None else min(best, found)
-        assert best is not None
-        return Found(self._pictures[best[1]], best[2], best[0])
+            found.append((float(distances[first]), first, bool(flipped)))
+        squared_distance, place, flipped_best = min(found)
+        return Found(self._pictures[place], flipped_best, squared_distance)
+
+
+def _places(labels: list[str]) -> dict[str, list[int]]:
+    """Where each label stands in the list."""
+    places: dict[str, list[int]] = {}
+    for place, label in enumerate(labels):
+        places.setdefault(label, []).append(place)
+    return places
 
 
 @dataclass
@@ -79,8 +87,8 @@ class NearestPose:
     kernel: str = "pil-bicubic-u8"
     name: str = "nearest-pose"
     stages: tuple[str, ...] = ("final",)
-    _index: PoseIndex | None = field(default=None, repr=False)
-    _found: dict[tuple[object, ...], Found] = field(default_factory=dict, repr=False)
+    _index: PoseIndex | None = field(default=None, init=False, repr=False)
+    _found: dict[tuple[object, ...], Found] = field(default_factory=dict, init=False, repr=False)
 
     def unavailable(self) -> str | None:
         """Return why there is nothing to search in, or None."""

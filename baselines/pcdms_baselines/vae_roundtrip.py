@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,6 @@ from pcdms_data.images import load_picture
 from pcdms_data.types import InputError, Pair
 
 from pcdms_baselines.writing import write_pictures
-
-if TYPE_CHECKING:
-    import torch
 
 _SQUARE = (512, 512)
 
@@ -37,15 +35,18 @@ class VaeRoundtrip:
     kernel: str = "pil-bicubic-u8"
     name: str = "vae-roundtrip"
     stages: tuple[str, ...] = ("final",)
-    _model: Any = field(default=None, repr=False)
+    _model: Any = field(default=None, init=False, repr=False)
 
     def unavailable(self) -> str | None:
-        """Return why there is no autoencoder to use, or None."""
+        """Return why there is no autoencoder for this frame, or None."""
         if self.vae is None:
             return f"{self.name} needs the directory of a diffusers AutoencoderKL: --vae DIR"
-        if not (self.vae / "config.json").is_file():
-            return f"{self.vae} holds no config.json, expected a diffusers AutoencoderKL directory"
-        return None
+        if not (self.vae / "config.json").is_file() or not any(self.vae.glob("*.safetensors")):
+            return (
+                f"{self.vae} lacks config.json or a .safetensors file, expected the directory of a "
+                "diffusers AutoencoderKL"
+            )
+        return self._misfit(self.vae / "config.json")
 
     def generate(
         self, pairs: Sequence[Pair], out: Path, seed: int, samples: int = 1
@@ -53,54 +54,48 @@ class VaeRoundtrip:
         """Write the round trip of every target; returns {pair_id: reason} of failures.
 
         One picture at a time, so that no picture depends on its neighbours. Raises InputError where
-        the autoencoder cannot be loaded or its cells do not fit the frame.
+        the autoencoder cannot be loaded.
         """
-        model = self._load()
+        reason = self.unavailable()
+        if reason is not None or self.vae is None:
+            raise InputError(str(reason))
+        if self._model is None:
+            self._model = load_autoencoder(self.vae).to(self.device)
+        model = self._model
 
         def roundtrip(pair: Pair) -> NDArray[np.uint8]:
-            return self._roundtrip(load_picture(pair.target, kernel=self.kernel), model)
+            return self._roundtrip(load_picture(pair.target, self._frame(), self.kernel), model)
 
         return write_pictures(pairs, out, samples, roundtrip)
 
-    def _load(self) -> Any:  # noqa: ANN401 - diffusers is untyped
-        """The autoencoder in evaluation mode, read once from safetensors."""
-        reason = self.unavailable()
-        if reason is not None:
-            raise InputError(reason)
-        if self._model is None:
-            from diffusers import AutoencoderKL
-
-            try:
-                model = AutoencoderKL.from_pretrained(
-                    self.vae, local_files_only=True, use_safetensors=True
-                )
-            except (OSError, ValueError, RuntimeError) as error:
-                line = str(error).splitlines()[0]
-                raise InputError(f"{self.vae} is no readable AutoencoderKL: {line}") from error
-            self._check_frame(2 ** (len(model.config.block_out_channels) - 1))
-            self._model = model.to(self.device).eval()
-        return self._model
-
-    def _check_frame(self, cell: int) -> None:
-        """Refuse a frame that latent cells of `cell` pixels do not tile."""
+    def _misfit(self, config_file: Path) -> str | None:
+        """Why the configured autoencoder cannot encode the frame, or None."""
+        try:
+            config = json.loads(config_file.read_text(encoding="utf-8"))
+            cell = 2 ** (len(config["block_out_channels"]) - 1)
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{config_file} is no configuration of a diffusers AutoencoderKL"
         height, width = self._frame()
         if height % cell or width % cell:
-            raise InputError(f"{self.name}: {height}x{width} is no multiple of {cell} pixels")
+            return f"{self.name} cannot encode {height}x{width}: expected multiples of {cell}"
+        return None
 
     def _frame(self) -> tuple[int, int]:
         """The frame (H, W) that is encoded."""
         return _SQUARE if self.square else self.resolution
 
     def _roundtrip(self, pixels: NDArray[np.uint8], model: Any) -> NDArray[np.uint8]:  # noqa: ANN401
-        """Encode and decode one picture (H, W, 3) of any size."""
+        """Encode and decode one picture of the encoded frame (H, W, 3)."""
         import torch
 
         with torch.inference_mode():
-            planes = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
-            planes = _resized(planes.to(self.device, torch.float32), self._frame())
-            latents = model.encode(planes / 127.5 - 1).latent_dist.mode()
-            decoded = model.decode(latents).sample
-            decoded = _resized(decoded, self.resolution)
+            planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+            planes = planes.to(self.device, torch.float32) / 127.5 - 1
+            decoded = model.decode(model.encode(planes).latent_dist.mode()).sample
+            if tuple(decoded.shape[-2:]) != self.resolution:
+                decoded = torch.nn.functional.interpolate(
+                    decoded, size=self.resolution, mode="bicubic", antialias=True
+                )
             levels = (0.5 * decoded + 0.5).clamp(0, 1) * 255
             if self.rounding == "round":
                 levels = (levels + 0.5).floor()
@@ -108,12 +103,27 @@ class VaeRoundtrip:
         return np.ascontiguousarray(picture)
 
 
-def _resized(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Antialiased bicubic of float planes (1, 3, H, W); the same planes where the size fits."""
-    import torch
+def load_autoencoder(directory: Path) -> Any:  # noqa: ANN401 - diffusers is untyped
+    """Return the AutoencoderKL of `directory` in evaluation mode, float32, on the CPU.
 
-    if tuple(planes.shape[-2:]) == size:
-        return planes
-    return torch.nn.functional.interpolate(
-        planes, size=size, mode="bicubic", antialias=True, align_corners=False
-    )
+    Raises InputError where it cannot be read, or lists the keys that are missing or left over.
+    """
+    from diffusers import AutoencoderKL
+    from safetensors import SafetensorError
+
+    try:
+        model, loading = AutoencoderKL.from_pretrained(
+            directory, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{directory} is no readable AutoencoderKL: {line}") from error
+    wrong = {
+        "missing": loading["missing_keys"],
+        "left over": loading["unexpected_keys"],
+        "of another shape": loading["mismatched_keys"],
+    }
+    listed = [f"{word}: {', '.join(map(str, keys))}" for word, keys in wrong.items() if keys]
+    if listed:
+        raise InputError(f"{directory} does not fit its config.json; {'; '.join(listed)}")
+    return model.float().eval()

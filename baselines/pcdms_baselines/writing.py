@@ -27,19 +27,18 @@ def write_pictures(
     samples: int,
     make: Callable[[Pair], NDArray[np.uint8]],
     stage: str = "final",
-    keep: bool = True,
 ) -> dict[str, str]:
     """Write `make(pair)`, uint8 (H, W, 3), for every pair and return {pair_id: reason} of failures.
 
-    Pictures already there are kept and not made again unless `keep` is False. All samples of a
-    pair are equal: the methods of this package that use the loop draw nothing at random. An
-    InputError, such as a picture that cannot be decoded, fails its own pair only.
+    Pictures already there are not made again. All samples of a pair are equal: the methods that use
+    this loop draw nothing at random. An InputError, such as a picture that cannot be decoded, fails
+    its own pair only.
     """
     failures: dict[str, str] = {}
     for pair in pairs:
         try:
             paths = [picture_path(out, stage, pair.pair_id, k) for k in range(samples)]
-            wanted = [path for path in paths if not (keep and path.exists())]
+            wanted = [path for path in paths if not path.exists()]
             if not wanted:
                 continue
             pixels = make(pair)
