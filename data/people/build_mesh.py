@@ -143,7 +143,7 @@ def compact(faces: Ints) -> tuple[Ints, Ints]:
 
 def decimate(body: Floats, faces: Ints) -> tuple[Floats, Ints]:
     """Return positions and triangles of the body reduced to `TRIANGLES` triangles."""
-    import fast_simplification
+    import fast_simplification  # type: ignore[import-not-found]
 
     points, reduced = fast_simplification.simplify(
         body.astype(np.float64), faces.astype(np.int32), target_count=TRIANGLES
@@ -155,9 +155,9 @@ def quantise_weights(weights: Floats) -> tuple[NDArray[np.uint8], NDArray[np.uin
     """Return the four heaviest bones of every vertex and their weights in 255ths."""
     order = np.argsort(-weights, axis=1, kind="stable")[:, :WEIGHTS_PER_VERTEX]
     top = np.take_along_axis(weights, order, 1)
-    bytes_ = np.rint(top / top.sum(1, keepdims=True) * 255).astype(np.uint8)
-    order[bytes_ == 0] = 0
-    return order.astype(np.uint8), bytes_
+    in_255ths = np.rint(top / top.sum(1, keepdims=True) * 255).astype(np.uint8)
+    order[in_255ths == 0] = 0
+    return order.astype(np.uint8), in_255ths
 
 
 def landmarks(mean: Floats, body: Ints, weights: Floats, groups: dict[str, list[list[int]]],

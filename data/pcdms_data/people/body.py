@@ -132,19 +132,11 @@ def pose_body(rest: RestBody, pose: Pose) -> PosedBody:
     for bone, parent in enumerate(PARENTS[1:], start=1):
         reach = rest.joints[bone, 0] - rest.joints[parent, 0]
         heads[bone] = heads[parent] + _rotate(rotations[parent], reach)
-    offsets = heads - np.stack(
-        [_rotate(r, j) for r, j in zip(rotations, rest.joints[:, 0], strict=True)]
-    )
+    offsets = heads - _rotate(rotations, rest.joints[:, 0])
     offsets[:, 1] -= _lowest(rest, rotations, offsets)
     camera = _product(_rx(pose.pitch), _ry(pose.yaw))
-    rotations = np.stack([_product(camera, r) for r in rotations])
-    offsets = np.stack([_rotate(camera, o) for o in offsets])
-    joints = np.stack(
-        [
-            [_rotate(r, end) + o for end in ends]
-            for r, o, ends in zip(rotations, offsets, rest.joints, strict=True)
-        ]
-    )
+    rotations, offsets = _product(camera, rotations), _rotate(camera, offsets)
+    joints = _rotate(rotations[:, None], rest.joints) + offsets[:, None]
     blend = _blend(load_mesh(), rotations, offsets)
     return PosedBody(rest, pose, camera, rotations, offsets, joints, blend)
 
@@ -166,7 +158,9 @@ def _normals(mesh: Mesh, vertices: Floats) -> Floats:
     corners = mesh.faces.T.reshape(-1)
     sums = [np.bincount(corners, np.tile(axis, 3), len(vertices)) for axis in cross]
     length = np.sqrt(sums[0] ** 2 + sums[1] ** 2 + sums[2] ** 2)
-    return np.stack(sums, 1) / np.maximum(length, 1e-12)[:, None]
+    # At two vertices the mesh is folded flat on itself and the sum vanishes: any direction will do.
+    sums[2][length < 1e-9], length[length < 1e-9] = 1.0, 1.0
+    return np.stack(sums, 1) / length[:, None]
 
 
 def _bone_rotations(rest: RestBody, pose: Pose) -> Floats:
@@ -257,14 +251,16 @@ def _apply(blend: Floats, points: Floats) -> Floats:
 
 
 def _product(a: Floats, b: Floats) -> Floats:
-    """The product of two 3 x 3 matrices."""
-    out: Floats = a[:, 0, None] * b[0] + a[:, 1, None] * b[1] + a[:, 2, None] * b[2]
+    """The product of 3 x 3 matrices, over any leading axes."""
+    terms = [a[..., :, k, None] * b[..., k, None, :] for k in range(3)]
+    out: Floats = terms[0] + terms[1] + terms[2]
     return out
 
 
 def _rotate(a: Floats, v: Floats) -> Floats:
-    """A 3 x 3 matrix applied to a vector."""
-    out: Floats = a[:, 0] * v[0] + a[:, 1] * v[1] + a[:, 2] * v[2]
+    """3 x 3 matrices applied to vectors, over any leading axes."""
+    terms = [a[..., :, k] * v[..., k, None] for k in range(3)]
+    out: Floats = terms[0] + terms[1] + terms[2]
     return out
 
 

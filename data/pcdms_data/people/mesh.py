@@ -95,8 +95,8 @@ def load_mesh() -> Mesh:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     faces = arrays["faces"].astype(np.int64)
-    triangles = [slice(int(start), int(stop)) for start, stop in arrays["ranges"]]
-    vertices = [slice(int(faces[s].min()), int(faces[s].max()) + 1) for s in triangles]
+    body, eyes, skirt = (slice(int(start), int(stop)) for start, stop in arrays["ranges"])
+    parts = [slice(int(faces[s].min()), int(faces[s].max()) + 1) for s in (body, eyes, skirt)]
     bone_idx = np.ascontiguousarray(arrays["bone_idx"].T.astype(np.int64))
     bone_w = arrays["bone_w"].T.astype(np.float64)
     bone_w = np.ascontiguousarray(bone_w / bone_w.sum(0))
@@ -104,15 +104,19 @@ def load_mesh() -> Mesh:
     for number, weight in zip(bone_idx, bone_w, strict=True):
         weights[np.arange(len(weights)), number] += weight
     mesh = Mesh(
-        arrays["verts"] / 1000.0,
-        faces,
-        *triangles,
-        *vertices,
-        weights,
-        bone_idx,
-        bone_w,
-        arrays["joints"] / 1000.0,
-        Landmarks(*(int(vertex) for vertex in arrays["landmarks"])),
+        verts=arrays["verts"] / 1000.0,
+        faces=faces,
+        body=body,
+        eyes=eyes,
+        skirt=skirt,
+        body_verts=parts[0],
+        eyes_verts=parts[1],
+        skirt_verts=parts[2],
+        weights=weights,
+        bone_idx=bone_idx,
+        bone_w=bone_w,
+        joints=arrays["joints"] / 1000.0,
+        landmarks=Landmarks(*(int(vertex) for vertex in arrays["landmarks"])),
     )
     for array in (mesh.verts, faces, weights, bone_idx, bone_w, mesh.joints):
         array.flags.writeable = False
