@@ -1,0 +1,231 @@
+"""The report page: one HTML file with tables, plots and pictures, readable without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pcdms_reports.folders import RunFolder, find_runs
+from pcdms_reports.markdown import legend_of, to_markdown
+from pcdms_reports.metric_words import MetricWords, metric_order, words_of
+from pcdms_reports.pictures import Grid, build_grid
+from pcdms_reports.plots import metric_svg
+from pcdms_reports.records import COLUMNS
+from pcdms_reports.scores import to_frame
+from pcdms_reports.summary import summarise
+from pcdms_reports.tables import COMPARABLE, StageTable, comparable_frames, stage_tables
+
+TEMPLATES = Path(__file__).parent / "templates"
+GROUP_TITLES = {
+    "pictures": "Quality of the pictures",
+    "prior": "Quality of the prior's embedding",
+    "cost": "Cost",
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot of the page; `svg` is inline and already safe."""
+
+    title: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """One table of the page with its heading and the sentences below it."""
+
+    title: str
+    table: StageTable
+    legend: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One reason for missing or weak numbers, and where it holds."""
+
+    status: str
+    reason: str
+    metrics: str
+    rows: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A part of the page: numbers that may be compared, with their plots and pictures."""
+
+    anchor: str
+    title: str
+    caption: str
+    summary: str
+    blocks: tuple[TableBlock, ...]
+    plots: tuple[Plot, ...]
+    grid: Grid | None
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """Files of one run as text, for reading."""
+
+    name: str
+    documents: tuple[tuple[str, str], ...]
+    notices: tuple[str, ...]
+
+
+def write_report(
+    run_dirs_root: Path | Sequence[Path],
+    out_html: Path,
+    tables: Path | None = None,
+    title: str = "Scores by stage",
+    max_pairs: int = 16,
+) -> list[Path]:
+    """Write the page and the Markdown tables of the runs below a folder; returns the files written.
+
+    `run_dirs_root` is an output folder of `run`, a single run folder, or several of either; the
+    tables go to `tables` (default the folder `tables` beside the page). At most `max_pairs` pairs
+    are shown as pictures. Runs of different datasets, sizes or protocols get sections of their own.
+    Raises RecordError when there is no run or a score file is damaged; pictures, embeddings and
+    specifications that are missing or damaged leave a notice on the page instead.
+    """
+    runs = find_runs(run_dirs_root)
+    tables = tables or out_html.parent / "tables"
+    comparisons: list[Comparison] = []
+    written: list[Path] = []
+    for name, group in _groups(runs).items():
+        for part in comparable_frames(_scores(group)):
+            comparison = _comparison(name, part, group, len(comparisons), max_pairs)
+            comparisons.append(comparison)
+            path = tables / f"{_slug(comparison.title)}.md"
+            _write(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
+            written.append(path)
+    scores = _scores(runs)
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        comparisons=comparisons,
+        missing=_missing(scores),
+        runs=[_details(run) for run in runs],
+        words=_words(scores),
+    )
+    _write(out_html, page)
+    return [out_html, *written]
+
+
+def _groups(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
+    """Return the runs by what they were made on: `scores.csv` does not hold size and data seed."""
+    groups: dict[tuple[str, ...], list[RunFolder]] = {}
+    for run in runs:
+        spec = run.spec or {}
+        key = (run.examples.parent.name, str(spec.get("size") or ""), str(spec.get("data_seed", 0)))
+        groups.setdefault(key, []).append(run)
+    names: dict[str, list[RunFolder]] = {}
+    for (folder, size, seed), members in groups.items():
+        name = f"{folder}, size {size}" if size else folder
+        name += f", data seed {seed}" if seed not in ("0", "None") else ""
+        names.setdefault(name, []).extend(members)
+    return names
+
+
+def _scores(runs: Sequence[RunFolder]) -> pd.DataFrame:
+    frames = [run.scores for run in runs if run.scores is not None and len(run.scores)]
+    return pd.concat(frames, ignore_index=True) if frames else to_frame([])[list(COLUMNS)]
+
+
+def _comparison(
+    name: str, part: pd.DataFrame, runs: Sequence[RunFolder], number: int, max_pairs: int
+) -> Comparison:
+    """Return one section: tables, a plot for each metric with two numbers or more, pictures."""
+    labels = {
+        column: next((str(value) for value in part[column] if value), "") for column in COMPARABLE
+    }
+    hashes = set(part["run"]) | {run.run for run in runs if run.scores is None}
+    members = [run for run in runs if run.run in hashes]
+    blocks, plots = [], []
+    for table in stage_tables(part, note=""):
+        group = table.columns[0].group
+        blocks.append(TableBlock(GROUP_TITLES[group], table, tuple(legend_of(table))))
+        for index, words in enumerate(table.columns):
+            if sum(row.cells[index].value is not None for row in table.rows) > 1:
+                svg = metric_svg(table, words.name, prefix=f"c{number}-{words.name}")
+                plots.append(Plot(words.heading, svg))
+    title = f"{name}, {labels['protocol']}"
+    if labels["selection"] not in ("", "first"):
+        title += f", {labels['selection']}"
+    return Comparison(
+        anchor=f"comparison-{number + 1}",
+        title=title,
+        caption=blocks[0].table.caption,
+        summary=summarise([block.table for block in blocks], part),
+        blocks=tuple(blocks),
+        plots=tuple(plots),
+        grid=build_grid(members, labels["protocol"], max_pairs),
+    )
+
+
+def _missing(scores: pd.DataFrame) -> list[Missing]:
+    """Return every reason once, with the metrics and rows it stands for; failures first."""
+    found: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for record in scores.to_dict("records"):
+        if record["status"] == "ok" and not record["reason"]:
+            continue
+        status = "note" if record["status"] == "ok" else str(record["status"])
+        metrics, rows = found.setdefault((status, str(record["reason"])), ({}, {}))
+        metrics[words_of(str(record["metric"])).title] = None
+        rows[f"{record['method']} {record['stage']}".removesuffix(" final")] = None
+    order = ("failed", "unavailable", "indicative", "note")
+    return [
+        Missing(status, reason, ", ".join(metrics), ", ".join(rows))
+        for (status, reason), (metrics, rows) in sorted(
+            found.items(), key=lambda item: order.index(item[0][0])
+        )
+    ]
+
+
+def _details(run: RunFolder) -> RunDetails:
+    status = {key: value for key, value in (run.status or {}).items() if key != "pair_ids"}
+    documents = (
+        ("What was asked for (spec.json)", run.spec),
+        ("Where it ran (environment.json)", run.environment),
+        ("How it ended (status.json)", status if run.status is not None else None),
+    )
+    texts = tuple(
+        (name, json.dumps(content, indent=2, ensure_ascii=False))
+        for name, content in documents
+        if content is not None
+    )
+    return RunDetails(f"{run.method} [{run.run}] on {run.examples.parent.name}", texts, run.notices)
+
+
+def _words(scores: pd.DataFrame) -> list[MetricWords]:
+    return [words_of(name) for name in sorted({str(m) for m in scores["metric"]}, key=metric_order)]
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^A-Za-z0-9@._-]+", "-", title).strip("-.")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,145 @@
+"""One plot per metric over the stages: dots with intervals, as a figure or as inline SVG."""
+
+from __future__ import annotations
+
+import io
+import re
+from itertools import pairwise
+
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pcdms_reports.metric_words import MetricWords
+from pcdms_reports.records import RecordError
+from pcdms_reports.tables import Cell, StageRow, StageTable
+
+# Blue and vermillion (Okabe and Ito) stay apart for every common colour blindness; shape and
+# filling repeat what the colour says. In the page each colour becomes a CSS variable.
+INK, MUTED, GRID, STAGE, BASELINE, BOUND = (
+    "#1b1f24", "#59636e", "#d8dee4", "#0072b2", "#c25100", "#59636f",
+)  # fmt: skip
+CSS_NAMES = {
+    INK: "ink", MUTED: "muted", GRID: "grid", STAGE: "stage", BASELINE: "baseline", BOUND: "bound",
+}  # fmt: skip
+WIDTH, ROW_HEIGHT, TOP, BOTTOM, RIGHT = 5.4, 0.29, 0.08, 0.52, 0.75
+LONGEST_LABEL = 38
+
+Point = tuple[StageRow, Cell, float]
+
+
+def metric_figure(table: StageTable, metric: str) -> Figure:
+    """Return the plot of one column of `table`: a line of the plot for each row with a number.
+
+    Stages of one run are joined by a line; hollow diamonds are bounds that use the target. Raises
+    RecordError when the column is not there or holds no number.
+    """
+    words, points = _points(table, metric)
+    labels = [_short(row.label) for row, _, _ in points]
+    height = ROW_HEIGHT * len(points) + TOP + BOTTOM
+    left = 0.25 + 0.072 * max(len(label) for label in labels)
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasSVG(figure)
+    inner = (WIDTH - left - RIGHT) / WIDTH, ROW_HEIGHT * len(points) / height
+    axes = figure.add_axes((left / WIDTH, BOTTOM / height, *inner))
+    axes.set_ylim(len(points) - 0.5, -0.5)
+    axes.set_yticks(range(len(points)), labels, parse_math=False)
+    for place, point in enumerate(points):
+        _draw(axes, place, point)
+    _join_stages(axes, points)
+    direction = f" ({words.phrase})" if words.direction != "none" else ""
+    axes.set_xlabel(words.title + direction, color=MUTED, fontsize=9, parse_math=False)
+    axes.margins(x=0.08)
+    if words.direction == "one":
+        axes.axvline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    _plain_axes(axes)
+    return figure
+
+
+def metric_svg(table: StageTable, metric: str, prefix: str = "plot") -> Markup:
+    """Return the plot as an inline SVG element: text stays text, colours are CSS variables.
+
+    `prefix` keeps the ids of several plots on one page apart.
+    """
+    figure = metric_figure(table, metric)
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pcdms"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    head, body = svg.split(">", 1)
+    view_box = re.search(r'viewBox="([^"]+)"', head)
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
+    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", body)
+    body = re.sub(r'xlink:href="#([^"]+)"', rf'href="#{prefix}-\1"', body)
+    body = re.sub(r"\s*<!--.*?-->", "", body, flags=re.DOTALL)
+    for colour, name in CSS_NAMES.items():
+        body = body.replace(colour, f"var(--plot-{name}, {colour})")
+    label = escape(describe(table, metric))
+    box = view_box.group(1) if view_box else "0 0 400 200"
+    # The text inside comes from matplotlib's XML writer, which escapes it.
+    return Markup(f'<svg viewBox="{box}" role="img" aria-label="{label}">{body}')
+
+
+def describe(table: StageTable, metric: str) -> str:
+    """Return the plot's content as a sentence, its alternative text."""
+    words, points = _points(table, metric)
+    numbers = "; ".join(f"{row.label} {cell.text}" for row, cell, _ in points)
+    return f"{words.title}, {words.phrase}: {numbers}."
+
+
+def _points(table: StageTable, metric: str) -> tuple[MetricWords, list[Point]]:
+    names = [words.name for words in table.columns]
+    if metric not in names:
+        raise RecordError(
+            f"metric {metric!r} is not in this table, expected one of {', '.join(names)}"
+        )
+    index = names.index(metric)
+    cells = [(row, row.cells[index]) for row in table.rows]
+    points = [(row, cell, cell.value) for row, cell in cells if cell.value is not None]
+    if not points:
+        raise RecordError(f"{metric}: no row of this table holds a number to plot")
+    return table.columns[index], points
+
+
+def _short(label: str) -> str:
+    """Return `label` with its middle left out where it would leave no room for the plot."""
+    half = LONGEST_LABEL // 2
+    return label if len(label) <= LONGEST_LABEL else f"{label[:half]}…{label[1 - half :]}"
+
+
+def _draw(axes: Axes, place: int, point: Point) -> None:
+    row, cell, value = point
+    colour = BOUND if row.bound else BASELINE if row.stage == "final" else STAGE
+    marker = "D" if row.bound else "s" if row.stage == "final" else "o"
+    if cell.low is not None and cell.high is not None:
+        axes.plot([cell.low, cell.high], [place, place], color=colour, linewidth=1.8, zorder=3,
+                  solid_capstyle="butt")  # fmt: skip
+    axes.plot([value], [place], marker=marker, markersize=6.5, color=colour, linestyle="none",
+              markerfacecolor="none" if row.bound else colour, markeredgewidth=1.4,
+              zorder=4)  # fmt: skip
+    axes.annotate(cell.text.split(" ±")[0], (1.02, place), xycoords=("axes fraction", "data"),
+                  va="center", ha="left", fontsize=9, color=INK, annotation_clip=False,
+                  parse_math=False)  # fmt: skip
+
+
+def _join_stages(axes: Axes, points: list[Point]) -> None:
+    for place, ((row, _, value), (after, _, following)) in enumerate(pairwise(points)):
+        if (row.method, row.run, row.stages) == (after.method, after.run, after.stages):
+            axes.plot([value, following], [place, place + 1], color=STAGE,
+                      linewidth=1.0, alpha=0.5, zorder=2)  # fmt: skip
+
+
+def _plain_axes(axes: Axes) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0, labelsize=9, labelcolor=INK, pad=6)
+    axes.tick_params(axis="x", length=0, labelsize=8.5, labelcolor=MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -1,0 +1,337 @@
+"""Per-stage tables: rows are stages of methods, columns metrics; ranks, intervals and footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import pandas as pd
+
+from pcdms_reports.metric_words import MetricWords, metric_order, words_of
+from pcdms_reports.records import RecordError, ScoreRow
+from pcdms_reports.scores import to_rows
+
+# Numbers are compared inside one table only when all of these agree; an empty field (a metric that
+# knows no protocol or frame, such as a parameter count) agrees with everything.
+COMPARABLE = ("dataset", "split", "resolution", "protocol", "selection")
+ROW = ("method", "stages", "run", "stage")
+STAGE_ORDER = ("prior", "inpaint", "refine", "final")
+CEILINGS = ("target-copy", "vae-roundtrip")
+GROUPS = ("pictures", "prior", "cost")
+Key = tuple[str, str, str, str]
+"""Method, stages, run and stage: what names a row."""
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as it is shown. `status` is that of the score row, or `absent` without a row.
+
+    `rank` is 1 (best), 2 (second best) or 0; `notes` are numbers into the table's footnotes.
+    """
+
+    text: str
+    status: str = "absent"
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    rank: int = 0
+    notes: tuple[int, ...] = ()
+
+    @property
+    def marks(self) -> str:
+        """Return the footnote numbers as superscripts."""
+        return " ".join(str(note).translate(SUPERSCRIPTS) for note in self.notes)
+
+    @property
+    def plain(self) -> str:
+        """Return text and footnote marks in one string."""
+        return f"{self.text} {self.marks}".strip()
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage of one run. `n` of `n_expected` pairs were scored; `bound` rows are not ranked."""
+
+    label: str
+    method: str
+    stages: str
+    stage: str
+    run: str
+    n: int
+    n_expected: int
+    bound: bool
+    cells: tuple[Cell, ...]
+
+    @property
+    def count(self) -> str:
+        """Return the number of scored pairs, with the expected number where some are missing."""
+        return f"{self.n}" if self.n >= self.n_expected else f"{self.n} of {self.n_expected}"
+
+
+@dataclass(frozen=True)
+class StageTable:
+    """A finished table. `columns` are the metrics of the cells; `footnotes[i]` has number i + 1."""
+
+    caption: str
+    columns: tuple[MetricWords, ...]
+    rows: tuple[StageRow, ...]
+    footnotes: tuple[str, ...]
+
+    def compact(self) -> StageTable:
+        """Return the table without the columns that hold no number; footnotes say what went."""
+        keep = [
+            i
+            for i, _ in enumerate(self.columns)
+            if any(row.cells[i].value is not None for row in self.rows)
+        ]
+        gone = []
+        for i, column in enumerate(self.columns):
+            if i not in keep:
+                notes = sorted({note for row in self.rows for note in row.cells[i].notes})
+                gone.append(f"{column.title}: {'; '.join(self.footnotes[n - 1] for n in notes)}")
+        rows = tuple(replace(row, cells=tuple(row.cells[i] for i in keep)) for row in self.rows)
+        used = sorted({note for row in rows for cell in row.cells for note in cell.notes})
+        number = {old: new for new, old in enumerate(used, start=1)}
+        rows = tuple(
+            replace(
+                row,
+                cells=tuple(
+                    replace(cell, notes=tuple(number[note] for note in cell.notes))
+                    for cell in row.cells
+                ),
+            )
+            for row in rows
+        )
+        footnotes = [self.footnotes[old - 1] for old in used] + gone
+        columns = tuple(self.columns[i] for i in keep)
+        return StageTable(self.caption, columns, rows, tuple(footnotes))
+
+
+def comparable_frames(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return `frame` cut into the parts whose numbers may share a table, in order of appearance.
+
+    Rows with an empty field of `COMPARABLE` belong to every part they do not contradict.
+    """
+    keys = frame[list(COMPARABLE)].drop_duplicates().itertuples(index=False, name=None)
+    distinct = [tuple(str(field) for field in key) for key in keys]
+    whole = [
+        key
+        for key in distinct
+        if not any(other != key and _covers(key, other) for other in distinct)
+    ]
+    parts = []
+    for key in whole:
+        fits = pd.Series(True, index=frame.index)
+        for name, wanted in zip(COMPARABLE, key, strict=True):
+            fits &= (frame[name] == wanted) | (frame[name] == "")
+        parts.append(frame[fits])
+    return parts
+
+
+def _covers(general: tuple[str, ...], special: tuple[str, ...]) -> bool:
+    return all(a in ("", b) for a, b in zip(general, special, strict=True))
+
+
+def stage_tables(
+    frame: pd.DataFrame, metrics: Sequence[str] | None = None, note: str = ""
+) -> list[StageTable]:
+    """Return one table for each part of `frame` that may be compared and each group of metrics.
+
+    The groups are the quality of the pictures, the prior's embeddings, and the cost.
+    """
+    tables = []
+    for part, group in product(comparable_frames(frame), GROUPS):
+        inside = part[[words_of(str(name)).group == group for name in part["metric"]]]
+        if metrics is not None:
+            inside = inside[inside["metric"].isin(list(metrics))]
+        if len(inside):
+            tables.append(stage_table(inside, metrics, note))
+    return tables
+
+
+def stage_table(
+    frame: pd.DataFrame, metrics: Sequence[str] | None = None, note: str = ""
+) -> StageTable:
+    """Return the table of `frame`, limited to `metrics` (default all it holds, in a fixed order).
+
+    Best and second best are marked per column, in the metric's direction; the ceiling methods and
+    rows that use the true target's embedding are shown but never ranked, and neither is a column
+    whose rows differ in pairs, extractor or reference. `note` is appended to the caption. Raises
+    RecordError when rows of different datasets, splits, frames, protocols or selections meet, when
+    one cell would hold two numbers, and when nothing is left to show.
+    """
+    if metrics is not None:
+        frame = frame[frame["metric"].isin(list(metrics))]
+    if not len(frame):
+        raise RecordError(f"no scores to show for the metrics {metrics or 'of an empty frame'}")
+    caption = _caption(frame, note)
+    present = {str(name) for name in frame["metric"]}
+    names = [name for name in metrics or sorted(present, key=metric_order) if name in present]
+    keys = _row_keys(frame)
+    cells = _score_cells(frame)
+    footnotes = _Footnotes()
+    columns = []
+    for name in names:
+        scores = {key: cells[key, name] for key in keys if (key, name) in cells}
+        columns.append(_column(words_of(name), keys, scores, footnotes))
+    rows = []
+    for index, key in enumerate(keys):
+        counts = [cells[key, name] for name in names if (key, name) in cells]
+        rows.append(
+            StageRow(
+                label=_label(key, keys),
+                method=key[0],
+                stages=key[1],
+                run=key[2],
+                stage=key[3],
+                n=max(score.n for score in counts),
+                n_expected=max(score.n_expected for score in counts),
+                bound=is_bound(key[0], key[1]),
+                cells=tuple(column[index] for column in columns),
+            )
+        )
+    columns_of_words = tuple(words_of(name) for name in names)
+    return StageTable(caption, columns_of_words, tuple(rows), tuple(footnotes.texts))
+
+
+def is_bound(method: str, stages: str) -> bool:
+    """Return whether a row uses the target itself (ceiling, true embedding): shown, not ranked."""
+    return method in CEILINGS or "truth" in stages.split("+")
+
+
+class _Footnotes:
+    """Numbers each distinct footnote once, in order of first use."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def number(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+def _caption(frame: pd.DataFrame, note: str) -> str:
+    fields = {}
+    for name in COMPARABLE:
+        found = sorted({str(value) for value in frame[name]} - {""})
+        if len(found) > 1:
+            raise RecordError(
+                f"scores of {name} {' and '.join(map(repr, found))} cannot share a table, "
+                f"expected one {name}"
+            )
+        fields[name] = found[0] if found else ""
+    expected = sorted({int(count) for count in frame["n_expected"]})
+    parts = [fields["dataset"], f"{fields['split']} split"]
+    if fields["protocol"]:
+        parts.append(f"protocol {fields['protocol']}")
+    if fields["resolution"]:
+        parts.append(f"frame {fields['resolution']}")
+    parts.append(f"{expected[0]} pairs" if len(expected) == 1 else "rows differ in their pairs")
+    first = fields["selection"] in ("", "first")
+    parts.append("first sample" if first else f"selection {fields['selection']}")
+    caption = ", ".join(parts)
+    return f"{caption}. {note}" if note else caption
+
+
+def _row_keys(frame: pd.DataFrame) -> list[Key]:
+    """Return the rows in reading order: staged methods, methods of one step, bounds."""
+    found = list(dict.fromkeys(zip(*(map(str, frame[name]) for name in ROW), strict=True)))
+    methods = list(dict.fromkeys(key[0] for key in found))
+    runs = list(dict.fromkeys(key[2] for key in found))
+
+    def order(key: tuple[str, ...]) -> tuple[int, int, int, int]:
+        method, stages, run, stage = key
+        place = 2 if is_bound(method, stages) else int("final" in stages.split("+"))
+        stage_place = STAGE_ORDER.index(stage) if stage in STAGE_ORDER else len(STAGE_ORDER)
+        if stages == "final+refine":
+            stage_place = ("final", "refine").index(stage)
+        return place, methods.index(method), runs.index(run), stage_place
+
+    return sorted(((a, b, c, d) for a, b, c, d in found), key=order)
+
+
+def _label(key: Key, keys: Sequence[Key]) -> str:
+    """Return the shortest name that tells the row from the others."""
+    method, stages, run, stage = key
+    label = method if stage == "final" and stages == "final" else f"{method} · {stage}"
+    if len({other[1] for other in keys if other[0] == method}) > 1 and stages != stage:
+        label += f" of {stages}"
+    if len({other[2] for other in keys if (other[0], other[1]) == (method, stages)}) > 1:
+        label += f" [{run}]"
+    return label
+
+
+def _score_cells(frame: pd.DataFrame) -> dict[tuple[Key, str], ScoreRow]:
+    cells: dict[tuple[Key, str], ScoreRow] = {}
+    for score in to_rows(frame):
+        key = (score.method, score.stages, score.run, score.stage), score.metric
+        if key in cells:
+            raise RecordError(
+                f"two numbers for {score.metric} of {score.method} {score.stages} stage "
+                f"{score.stage}, run {score.run!r}, expected one"
+            )
+        cells[key] = score
+    return cells
+
+
+def _column(
+    words: MetricWords,
+    keys: Sequence[Key],
+    scores: dict[Key, ScoreRow],
+    footnotes: _Footnotes,
+) -> list[Cell]:
+    """Return the cells of one metric, one for each of `keys`."""
+    ranked = {key: s for key, s in scores.items() if not is_bound(key[0], key[1])}
+    ranked = {key: s for key, s in ranked.items() if s.status in ("ok", "indicative")}
+    differing = [
+        what
+        for what, name in (("pairs", "n_expected"), ("extractor", "extractor"),
+                           ("reference", "reference"))
+        if len({getattr(score, name) for score in ranked.values()}) > 1
+    ]  # fmt: skip
+    values = {key: s.value for key, s in ranked.items() if s.value is not None}
+    ranks = {} if differing else _ranks(words, values)
+    cells = []
+    for key in keys:
+        if key not in scores:
+            cells.append(Cell("–"))
+            continue
+        score = scores[key]
+        notes = []
+        if score.reason or score.status != "ok":
+            status = "" if score.status == "ok" else f"{score.status}: "
+            notes.append(footnotes.number(f"{status}{score.reason or 'no reason given'}"))
+        if differing and key in ranked:
+            notes.append(
+                footnotes.number(
+                    f"{words.title}: not ranked, rows differ in {', '.join(differing)}"
+                )
+            )
+        cells.append(_cell(words, score, ranks.get(key, 0), tuple(notes)))
+    return cells
+
+
+def _cell(words: MetricWords, score: ScoreRow, rank: int, notes: tuple[int, ...]) -> Cell:
+    if score.value is None:
+        text = "n/a" if score.status == "unavailable" else "failed"
+        return Cell(text, score.status, notes=notes)
+    text = words.format(score.value)
+    if score.ci_low is not None and score.ci_high is not None:
+        text += f" ± {words.format((score.ci_high - score.ci_low) / 2)}"
+    if score.status == "indicative":
+        text = f"~{text}"
+    return Cell(text, score.status, score.value, score.ci_low, score.ci_high, rank, notes)
+
+
+def _ranks(words: MetricWords, values: dict[Key, float]) -> dict[Key, int]:
+    """Return rank 1 and 2 of the rows; equal numbers share a rank, a column of one has none."""
+    if words.direction == "none" or len(values) < 2:
+        return {}
+    loss = {"up": lambda v: -v, "down": lambda v: v, "one": lambda v: abs(v - 1)}[words.direction]
+    places = sorted({loss(value) for value in values.values()})[:2]
+    return {
+        key: places.index(loss(value)) + 1 for key, value in values.items() if loss(value) in places
+    }
