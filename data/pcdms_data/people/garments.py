@@ -1,0 +1,198 @@
+"""Dress a body: rest vertices moved outwards under cloth, the skirt cut to its hem, hair and bags.
+
+Clothes are offsets of the body's own surface (specification of the people, section 5); only the
+skirt, long hair and bags add triangles. What colour a point has is decided later, from its place on
+the rest body, so an edge of a garment never depends on how coarse the triangles are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdms_data.people.body import BodyShape, PosedBody, RestBody, rest_body
+from pcdms_data.people.extras import Piece, back_bag, hand_bag, long_hair
+from pcdms_data.people.head import HeadFrame, hair_offset, head_frame
+from pcdms_data.people.identity import Identity
+from pcdms_data.people.mesh import BONE, Floats, Ints, Mesh, load_mesh
+
+EYES, SKIRT, HAIR, BAG = 20, 21, 22, 23
+"""Regions beyond the 20 bones; a triangle of the body has its main bone as region."""
+
+LEAST_SLEEVE = 0.2
+"""A torso garment reaches at least this far down the upper arm (arm units)."""
+LEAST_LEG = 0.22
+"""The bottom's cloth reaches at least this far down the thigh (leg units)."""
+FULL_SLEEVE, FULL_LEG = 1.93, 1.9
+"""Where full sleeves and trousers end (2 = wrist, ankle)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outfit:
+    """A dressed person at rest.
+
+    The first vertices are those of the mesh, then those of long hair and bags. `vertices` and
+    `normals` (V, 3) are the surface to pose, `rest` float32 (V, 3) the place on the undressed body
+    each vertex stands for, `weights` (V - mesh, 20) the bones of the added ones. `hanging` are
+    vertices that follow the left hand without turning. `faces` (F, 3) with `region` uint8 (F,);
+    from `two_sided_from` on they are seen from both sides. `waist` and `hem` are rest heights,
+    `middle` the rest depth (z) that parts front from back.
+    """
+
+    body: RestBody
+    vertices: Floats
+    normals: Floats
+    rest: NDArray[np.float32]
+    weights: Floats
+    hanging: slice
+    faces: Ints
+    region: NDArray[np.uint8]
+    two_sided_from: int
+    head: HeadFrame
+    waist: float
+    hem: float
+    middle: float
+
+
+def dress(identity: Identity) -> Outfit:
+    """Return the dressed body of an identity; the same for every view of the person."""
+    mesh = load_mesh()
+    body = rest_body(BodyShape(identity.female, identity.height, identity.build))
+    frame = head_frame(body.vertices, mesh.landmarks)
+    push = mesh.weights @ _cloth_offsets(identity)
+    push += hair_offset(frame, identity, body.vertices) * mesh.weights[:, BONE["head"]]
+    push[mesh.eyes_verts] = 0.0
+    vertices = body.vertices + body.normals * push[:, None]
+    waist, hem = body.joints[1, 0, 1] + 0.01, body.joints[BONE["thigh_l"], 0, 1] - identity.hem
+    faces, regions = [mesh.faces[mesh.body], mesh.faces[mesh.eyes]], [_main_bone(mesh)]
+    regions.append(np.full(len(faces[1]), EYES))
+    if identity.hem > 0:
+        vertices[mesh.skirt_verts] = _hemmed(mesh, body, vertices, hem)
+        skirt = mesh.faces[mesh.skirt]
+        high = body.vertices[skirt, 1].max(1)
+        faces.append(skirt[high > hem])
+        regions.append(np.full(len(faces[-1]), SKIRT))
+    pieces, hanging = _pieces(identity, body, vertices, frame)
+    parts = [(vertices, body.normals, body.vertices)]
+    count = len(vertices)
+    for piece, region in pieces:
+        faces.append(piece.faces + count)
+        regions.append(np.full(len(piece.faces), region))
+        parts.append((piece.vertices, _normals(piece), piece.vertices))
+        count += len(piece.vertices)
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Outfit(
+        body=body,
+        vertices=columns[0],
+        normals=columns[1],
+        rest=columns[2].astype(np.float32),
+        weights=np.concatenate([np.zeros((0, 20)), *(piece.weights for piece, _ in pieces)]),
+        hanging=hanging,
+        faces=np.concatenate(faces),
+        region=np.concatenate(regions).astype(np.uint8),
+        two_sided_from=len(faces[0]) + len(faces[1]),
+        head=frame,
+        waist=float(waist),
+        hem=float(hem),
+        middle=_middle(mesh, body),
+    )
+
+
+def pose_outfit(outfit: Outfit, posed: PosedBody) -> tuple[Floats, Floats]:
+    """Return vertices and unit normals (V, 3) of the dressed person in the camera frame."""
+    count = posed.blend.shape[1]
+    vertices = posed.skin(outfit.vertices[:count])
+    normals = posed.turn(outfit.normals[:count])
+    if len(outfit.weights) == 0:
+        return vertices, normals
+    more = posed.carry(outfit.vertices[count:], outfit.weights)
+    origin = np.zeros_like(outfit.vertices[count:])
+    tips = posed.carry(outfit.normals[count:], outfit.weights)
+    turned = tips - posed.carry(origin, outfit.weights)
+    vertices, normals = np.concatenate((vertices, more)), np.concatenate((normals, turned))
+    if outfit.hanging.stop > outfit.hanging.start:
+        hand = BONE["hand_l"]
+        rest_hand = outfit.body.joints[hand, 1]
+        pelvis = posed.rotations[0]
+        carried = (pelvis * rest_hand).sum(1) + posed.offsets[0]
+        vertices[outfit.hanging] += posed.joints[hand, 1] - carried
+    return vertices, normals
+
+
+def _cloth_offsets(identity: Identity) -> Floats:
+    """How far cloth stands off the body at each of the 20 bones, metres."""
+    loose = identity.looseness
+    out = np.zeros(20)
+    out[[0, 1, 2, 3]] = 0.008 + 0.45 * loose
+    if identity.hem > 0:
+        out[0] = 0.004
+    upper = 0.006 + 0.4 * loose if identity.sleeve > 0 else 0.004
+    lower = 0.006 + 0.4 * loose if identity.sleeve > 1.5 else 0.0
+    thigh = 0.008 + 0.6 * loose if identity.leg_length > 0 else 0.0
+    calf = 0.006 + 0.6 * loose if identity.leg_length > 1.5 else 0.0
+    for side in "rl":
+        out[BONE[f"clavicle_{side}"]] = 0.006 + 0.3 * loose
+        out[BONE[f"upperarm_{side}"]] = upper
+        out[BONE[f"lowerarm_{side}"]] = lower
+        out[BONE[f"thigh_{side}"]] = thigh
+        out[BONE[f"calf_{side}"]] = calf
+        out[BONE[f"foot_{side}"]] = 0.008
+    return out
+
+
+def _main_bone(mesh: Mesh) -> Ints:
+    """The heaviest bone of every body triangle."""
+    corners = mesh.weights[mesh.faces[mesh.body]]
+    return (corners[:, 0] + corners[:, 1] + corners[:, 2]).argmax(1)
+
+
+def _middle(mesh: Mesh, body: RestBody) -> float:
+    """Depth halfway between chest and back."""
+    chest = mesh.weights[:, BONE["spine_02"]] + mesh.weights[:, BONE["spine_03"]] > 0.5
+    depth = body.vertices[mesh.body_verts][chest[mesh.body_verts], 2]
+    return float(depth.min() + depth.max()) / 2
+
+
+def _hemmed(mesh: Mesh, body: RestBody, vertices: Floats, hem: float) -> Floats:
+    """The skirt's vertices, stood off a little and gathered at the height of the hem."""
+    own = mesh.skirt_verts
+    out = body.vertices[own] + 0.012 * body.normals[own]
+    out[:, 1] = np.maximum(out[:, 1], hem)
+    return out
+
+
+def _pieces(
+    identity: Identity, body: RestBody, vertices: Floats, frame: HeadFrame
+) -> tuple[list[tuple[Piece, int]], slice]:
+    """Added meshes with their regions, and which of all vertices hang from the hand."""
+    mesh = load_mesh()
+    scale = identity.height / 1.7
+    out: list[tuple[Piece, int]] = []
+    surface = vertices[mesh.body_verts]
+    spine = body.joints[BONE["spine_03"]]
+    near = (np.abs(surface[:, 1] - spine.mean(0)[1]) < 0.09) & (np.abs(surface[:, 0]) < 0.12)
+    back = float(surface[near, 2].min())
+    if identity.hair_length > 0:
+        crown = np.array((0.0, frame.ear_y, frame.ear_z + 0.012 * scale))
+        neck = body.joints[BONE["neck_01"], 0]
+        length = 0.16 if identity.hair_length == 1 else 0.30
+        out.append((long_hair(crown, neck, back, length * scale, scale), HAIR))
+    count = len(vertices) + sum(len(piece.vertices) for piece, _ in out)
+    if identity.bag == "backpack":
+        out.append((back_bag(spine, back, scale), BAG))
+    elif identity.bag == "handbag":
+        out.append((hand_bag(body.joints[BONE["hand_l"], 1], scale), BAG))
+        return out, slice(count, count + len(out[-1][0].vertices))
+    return out, slice(0, 0)
+
+
+def _normals(piece: Piece) -> Floats:
+    """Unit vertex normals, every triangle weighted by its area."""
+    a, b, c = (piece.vertices[piece.faces[:, corner]] for corner in range(3))
+    cross = np.cross(b - a, c - a)
+    out = np.zeros_like(piece.vertices)
+    for corner in range(3):
+        np.add.at(out, piece.faces[:, corner], cross)
+    return out / np.maximum(np.sqrt((out * out).sum(1, keepdims=True)), 1e-12)
