@@ -46,6 +46,7 @@ def test_native_round_trip_equals_the_autoencoder_itself(vae, pairs, tmp_path):
     assert method.unavailable() is None
     assert method.generate(pairs[:2], tmp_path, seed=0) == {}
     model = AutoencoderKL.from_pretrained(vae).eval()
+    assert method.parameters == sum(tensor.numel() for tensor in model.parameters())
     target = np.array(load_picture(pairs[1].target), dtype=np.float32).transpose(2, 0, 1)[None]
     with torch.inference_mode():
         latents = model.encode(torch.from_numpy(target / 127.5 - 1)).latent_dist.mean

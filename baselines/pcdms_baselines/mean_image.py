@@ -60,7 +60,7 @@ class MeanImage:
         A training picture that cannot be decoded fails every pair: a mean without it would be
         another picture under the same name. A source that cannot be decoded fails its own pairs.
         """
-        if self.gallery is not None and self.gallery.pictures:
+        if self.gallery is not None:
             pictures = self.gallery.pictures
             return write_pictures(pairs, out, samples, lambda pair: self._gallery_mean(pictures))
         sources, failures = _readable_sources(pairs)

@@ -60,7 +60,9 @@ def _target_copy(name: str, setting: Setting) -> Method:
 def _mean_image(name: str, setting: Setting) -> Method:
     from pcdms_baselines.mean_image import MeanImage
 
-    return MeanImage(setting.resolution, setting.gallery, setting.kernel, name)
+    # An empty training split is none: the method then falls back on the sources.
+    gallery = setting.gallery if setting.gallery and setting.gallery.pictures else None
+    return MeanImage(setting.resolution, gallery, setting.kernel, name)
 
 
 def _nearest_pose(name: str, setting: Setting) -> Method:

@@ -56,17 +56,28 @@ class VaeRoundtrip:
         One picture at a time, so that no picture depends on its neighbours. Raises InputError where
         the autoencoder cannot be loaded.
         """
-        reason = self.unavailable()
-        if reason is not None or self.vae is None:
-            raise InputError(str(reason))
-        if self._model is None:
-            self._model = load_autoencoder(self.vae).to(self.device)
-        model = self._model
+        model = self._autoencoder()
 
         def roundtrip(pair: Pair) -> NDArray[np.uint8]:
             return self._roundtrip(load_picture(pair.target, self._frame(), self.kernel), model)
 
         return write_pictures(pairs, out, samples, roundtrip)
+
+    @property
+    def parameters(self) -> int:
+        """The number of learned parameters; 0 where the method is unavailable."""
+        if self.unavailable() is not None:
+            return 0
+        return sum(tensor.numel() for tensor in self._autoencoder().parameters())
+
+    def _autoencoder(self) -> Any:  # noqa: ANN401 - diffusers is untyped
+        """The autoencoder, loaded once; raises InputError where that is impossible."""
+        reason = self.unavailable()
+        if reason is not None or self.vae is None:
+            raise InputError(str(reason))
+        if self._model is None:
+            self._model = load_autoencoder(self.vae).to(self.device)
+        return self._model
 
     def _misfit(self, config_file: Path) -> str | None:
         """Why the configured autoencoder cannot encode the frame, or None."""
