@@ -227,7 +227,9 @@ def _blend(mesh: Mesh, rotations: Floats, offsets: Floats) -> Floats:
     table = _table(rotations, offsets)
     out = table[:, mesh.bone_idx[0]] * mesh.bone_w[0]
     for number, weight in zip(mesh.bone_idx[1:], mesh.bone_w[1:], strict=True):
-        out += table[:, number] * weight
+        # Most vertices hang on one bone only: adding to the others alone halves the time.
+        shared = np.flatnonzero(weight)
+        out[:, shared] += table[:, number[shared]] * weight[shared]
     return out
 
 
