@@ -1,0 +1,68 @@
+"""Training settings of every preset and part: one table.
+
+`paper` follows tencent-ailab/PCDMs:run_stage{1,2,3}.sh (batch over 8 GPUs, constant rate there);
+its encoders and autoencoder are pretrained and not trained here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pcdms.training.loop import TrainSettings
+
+TRAINED_PARTS = ("encoders", "autoencoder", "prior", "inpaint", "refine")
+"""What `train --stage` accepts besides `all`, in the order of dependence."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings per part and the options of the losses.
+
+    `pairs` is how many training pairs are used (None: all); `known_weight`, `person_weight`,
+    `noise_offset`, `drop` are those of the losses; `predicted` says whether stage `inpaint` also
+    sees the prior's embeddings; `coarse_steps` are the sampling steps of the coarse pictures that
+    stage `refine` is trained on.
+    """
+
+    size: str
+    pairs: int | None
+    settings: dict[str, TrainSettings]
+    known_weight: float = 1.0
+    person_weight: float = 0.0
+    noise_offset: float = 0.1
+    drop: float = 0.1
+    predicted: bool = False
+    coarse_steps: int = 20
+
+
+RECIPES: dict[str, Recipe] = {
+    "tiny": Recipe(
+        size="full",
+        pairs=12_000,
+        settings={
+            "encoders": TrainSettings(steps=700, batch_size=32, learning_rate=1e-3),
+            "autoencoder": TrainSettings(steps=2500, batch_size=8, learning_rate=1e-3),
+            "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
+            "inpaint": TrainSettings(steps=5000, batch_size=16, learning_rate=5e-4),
+            "refine": TrainSettings(steps=2500, batch_size=16, learning_rate=5e-4),
+        },
+        known_weight=0.05,
+        person_weight=1.0,
+        noise_offset=0.0,
+        predicted=True,
+        coarse_steps=6,
+    ),
+    "paper": Recipe(
+        size="full",
+        pairs=None,
+        settings={
+            "prior": TrainSettings(
+                steps=100_000, batch_size=1024, learning_rate=1e-5, max_grad_norm=10.0, seed=42
+            ),
+            "inpaint": TrainSettings(
+                steps=1_000_000, batch_size=64, learning_rate=1e-4, seed=42
+            ),
+            "refine": TrainSettings(steps=1_000_000, batch_size=128, learning_rate=1e-5, seed=42),
+        },
+    ),
+}
