@@ -1,0 +1,68 @@
+"""Every metric the harness can report: what it says, which way is better and what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["pairwise", "set", "stage", "cost"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry of the catalog."""
+
+    name: str
+    better: Literal["higher", "lower", "one"]
+    """`one`: the closer to 1 the better."""
+    kind: Kind
+    """`pairwise`: picture against target; `set`: pictures against training pictures; `stage`: an
+    embedding; `cost`: what generating took."""
+    unit: str
+    """Unit, or the range of values."""
+    meaning: str
+    needs: tuple[str, ...] = ()
+    """Any of `mask`, `gallery` (training pictures), `embeddings`, `weights:<name>`."""
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("ssim", "higher", "pairwise", "-1 to 1",
+               "structural similarity with the target, Gaussian window"),
+        Metric("psnr", "higher", "pairwise", "dB", "pixel accuracy against the target"),
+        Metric("l1", "lower", "pairwise", "0 to 1", "mean absolute pixel difference"),
+        Metric("masked_ssim", "higher", "pairwise", "-1 to 1",
+               "structural similarity over the target person alone", ("mask",)),
+        Metric("masked_l1", "lower", "pairwise", "0 to 1",
+               "mean absolute pixel difference over the target person alone", ("mask",)),
+        Metric("gradient_ratio", "one", "pairwise", "0 and up",
+               "edge energy of the person relative to the target: below 1 blurred, above 1 noisy",
+               ("mask",)),
+        Metric("lpips", "lower", "pairwise", "0 to about 1",
+               "perceptual distance (LPIPS, AlexNet)", ("weights:lpips",)),
+        Metric("st_lpips", "lower", "pairwise", "0 to about 1",
+               "shift-tolerant perceptual distance (ST-LPIPS, AlexNet); never LPIPS"),
+        Metric("fid", "lower", "set", "0 and up",
+               "Frechet distance to the training pictures, Inception of 2015",
+               ("gallery", "weights:fid")),
+        Metric("fd_efficientnet_lite0", "lower", "set", "0 and up",
+               "Frechet distance to the training pictures, EfficientNet-Lite0; never FID",
+               ("gallery",)),
+        Metric("cosine", "higher", "stage", "-1 to 1",
+               "cosine of the predicted and the true target embedding", ("embeddings",)),
+        Metric("retrieval_rank", "lower", "stage", "1 and up",
+               "mean rank of the true target's embedding among all targets", ("embeddings",)),
+        Metric("retrieval_r1", "higher", "stage", "0 to 1",
+               "share of pairs whose true target's embedding is the nearest", ("embeddings",)),
+        Metric("seconds_per_picture", "lower", "cost", "s", "wall time of generating one picture"),
+        Metric("peak_memory_mb", "lower", "cost", "MB", "peak memory while generating"),
+        Metric("parameters", "lower", "cost", "count", "weights in the networks that were used"),
+    )
+}  # fmt: skip
+"""Metric name -> entry, in the order of tables."""
+
+
+def metric_names(kind: Kind) -> tuple[str, ...]:
+    """Return the names of one kind, in the order of the catalog."""
+    return tuple(name for name, metric in METRICS.items() if metric.kind == kind)

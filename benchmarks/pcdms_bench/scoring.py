@@ -1,0 +1,362 @@
+"""Scores of a stage: rows of `scores.csv` with every choice behind the number, and per-pair values.
+
+A number that cannot be computed becomes a row with a reason; it is never 0 and never left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdms_bench.intervals import around, mean_interval, ratio_interval, resample_counts
+from pcdms_bench.measuring import MASKED, Measured, Task, measure
+from pcdms_bench.metrics.catalog import METRICS
+from pcdms_bench.metrics.keypoint_mask import keypoint_mask
+from pcdms_bench.metrics.networks import FEATURE_NETWORKS, feature_network
+from pcdms_bench.protocols import Protocol
+from pcdms_bench.reference_features import count_problem, reference_statistics
+from pcdms_bench.score_memory import ScoreMemory, shared_memory
+from pcdms_bench.suggestions import check_choice
+from pcdms_data.images import load_labels, load_picture
+from pcdms_data.types import Gallery, InputError, Pair, Picture
+from pcdms_reports.records import ScoreRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FRAME_COLUMNS = ("pair_id", "stage", "protocol", "metric", "value")
+"""Columns of `pairs.csv`."""
+
+
+@dataclass(frozen=True)
+class ScoreContext:
+    """What the rows of one run folder have in common; `resolution` (H, W) is the run's own."""
+
+    run: str
+    method: str
+    stages: str
+    dataset: str
+    split: str
+    selection: str
+    samples: int
+    weights: str
+    seed: int
+    resolution: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number on its way into a row."""
+
+    metric: str
+    value: float | None
+    interval: tuple[float, float] | None
+    n: int
+    status: str
+    reasons: tuple[str, ...] = ()
+    extractor: str = ""
+    reference: str = "pair"
+
+
+def score_stage(
+    stage: str,
+    folder: Path,
+    pairs: Sequence[Pair],
+    protocol: Protocol,
+    context: ScoreContext,
+    gallery: Gallery | None,
+    metrics: Sequence[str] | None = None,
+    failures: Mapping[str, str] | None = None,
+    progress: Callable[[int], object] | None = None,
+    device: str = "cpu",
+    memory: ScoreMemory | None = None,
+) -> tuple[list[ScoreRow], pd.DataFrame]:
+    """Score the pictures `folder/<pair_id>.png` against the pairs' targets.
+
+    Returns the rows, one per metric of `protocol` (or those of them named in `metrics`; names of
+    other kinds are passed over), and a frame with the columns `FRAME_COLUMNS`. Set metrics compare
+    with the pictures of `gallery`. `failures` gives reasons for pictures that do not exist.
+    `progress` is called with the number of pairs, or gallery pictures, done since the last call.
+    Raises InputError on an unknown metric name; missing pictures and weights only make rows.
+    """
+    chosen = chosen_metrics(protocol, metrics)
+    samples = 1 if context.selection == "first" else context.samples
+    tasks = [_task(pair, folder, protocol, samples, failures or {}) for pair in pairs]
+    kept = memory or shared_memory()
+    measured = measure(tasks, protocol, chosen, kept, context.selection, device, progress)
+    exact = bool(pairs) and all(pair.target_mask is not None for pair in pairs)
+    pictures = gallery.pictures if gallery else ()
+    scores = picture_scores(
+        chosen, tasks, measured, protocol, pictures, "exact" if exact else "keypoints",
+        device, kept, progress,
+    )  # fmt: skip
+    rows = [score_row(score, stage, protocol, context, len(pairs)) for score in scores]
+    return rows, pair_frame([pair.pair_id for pair in pairs], stage, protocol, measured.values)
+
+
+def chosen_metrics(protocol: Protocol, metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the protocol's picture metrics among `metrics`; InputError on an unknown name."""
+    if metrics is None:
+        return protocol.metrics
+    for name in metrics:
+        check_choice("metric", name, METRICS)
+    return tuple(name for name in protocol.metrics if name in metrics)
+
+
+def _task(
+    pair: Pair, folder: Path, protocol: Protocol, samples: int, failures: Mapping[str, str]
+) -> Task:
+    """Return how to load one pair; sample k >= 1 lies in `<pair_id>.<k>.png`."""
+    names = [f"{pair.pair_id}.png", *(f"{pair.pair_id}.{k}.png" for k in range(1, samples))]
+    frame = protocol.frame
+    return Task(
+        pair.pair_id,
+        [
+            partial(load_picture, Picture(name, folder / name), frame, protocol.generated_kernel)
+            for name in names
+            if (folder / name).is_file()
+        ],
+        partial(load_picture, pair.target, frame, protocol.target_kernel),
+        _picture_key(pair.target),
+        partial(_person_mask, pair, protocol),
+        failures.get(pair.pair_id, ""),
+    )
+
+
+def _picture_key(picture: Picture) -> Hashable:
+    """Return a key that changes with the file: path, row, size and time stamp."""
+    try:
+        state = picture.path.stat()
+    except OSError:
+        return (picture.path, picture.row)
+    return (picture.path, picture.row, state.st_size, state.st_mtime_ns)
+
+
+def _person_mask(pair: Pair, protocol: Protocol) -> NDArray[np.bool_]:
+    """Return the target person's pixels (H, W): labels above 0, else drawn from the key points."""
+    if pair.target_mask is not None:
+        return np.asarray(load_labels(pair.target_mask, protocol.frame) > 0)
+    pose = pair.target_pose.resized(protocol.frame)
+    return keypoint_mask(pose.xy, pose.visible, protocol.frame, protocol.keypoint_mask_radius)
+
+
+def picture_scores(
+    metrics: Sequence[str],
+    tasks: Sequence[Task],
+    measured: Measured,
+    protocol: Protocol,
+    reference: Sequence[Picture],
+    mask_kind: str,
+    device: str,
+    memory: ScoreMemory,
+    progress: Callable[[int], object] | None = None,
+) -> list[Score]:
+    """Turn one measurement into scores, one per metric and in their order."""
+    lost = lost_pairs(measured.problems, len(tasks))
+    scores: list[Score] = []
+    for name in metrics:
+        extractor = measured.extractors.get(name, "")
+        if name in measured.unavailable:
+            reason = measured.unavailable[name]
+            target = "train:0" if name in FEATURE_NETWORKS else "pair"
+            scores.append(Score(name, None, None, 0, "unavailable", (reason,), "", target))
+        elif len(measured.problems) == len(tasks):
+            reasons = lost or ("no pairs to score",)
+            scores.append(Score(name, None, None, 0, "failed", reasons, extractor))
+        elif name in FEATURE_NETWORKS:
+            scores.append(
+                _set_score(name, measured, protocol, reference, lost, device, memory, progress)
+            )
+        else:
+            target = f"pair;mask={mask_kind}" if name in MASKED else "pair"
+            scores.append(_pairwise_score(name, measured, protocol, lost, extractor, target))
+    return scores
+
+
+def lost_pairs(problems: Mapping[str, str], expected: int) -> tuple[str, ...]:
+    """Return one sentence on the pairs without a score, or nothing; equal reasons are counted."""
+    if not problems:
+        return ()
+    counted = Counter(problems.values()).most_common()
+    texts = [f"{reason} ({count})" if count > 1 else reason for reason, count in counted[:3]]
+    more = f"; and {len(counted) - 3} more reasons" if len(counted) > 3 else ""
+    return (f"{len(problems)} of {expected} pairs without a score: {'; '.join(texts)}{more}",)
+
+
+def _pairwise_score(
+    name: str,
+    measured: Measured,
+    protocol: Protocol,
+    lost: tuple[str, ...],
+    extractor: str,
+    target: str,
+) -> Score:
+    """Mean over pairs, or the ratio of sums, with what was left out in the reason."""
+    if name == "gradient_ratio":
+        above, below = measured.gradients[:, 0], measured.gradients[:, 1]
+    else:
+        above, below = measured.values[name], np.ones(len(measured.values[name]))
+    used = np.isfinite(above) & np.isfinite(below)
+    reasons = list(lost)
+    identical = int(np.isposinf(above).sum())
+    if identical:
+        reasons.append(f"{identical} identical to the target (infinite), left out of the mean")
+    empty = len(above) - int(used.sum()) - identical - len(measured.problems)
+    if empty > 0:
+        reasons.append(f"{empty} with no pixel in the mask, left out")
+    total = float(below[used].sum())
+    if not used.any() or total == 0:
+        reasons = reasons or ["no value could be computed"]
+        return Score(name, None, None, 0, "unavailable", tuple(reasons), extractor, target)
+    interval = ratio_interval(above, below, protocol.resamples)
+    value = float(above[used].sum()) / total
+    return Score(name, value, interval, int(used.sum()), "ok", tuple(reasons), extractor, target)
+
+
+def _set_score(
+    name: str,
+    measured: Measured,
+    protocol: Protocol,
+    reference: Sequence[Picture],
+    lost: tuple[str, ...],
+    device: str,
+    memory: ScoreMemory,
+    progress: Callable[[int], object] | None,
+) -> Score:
+    """Frechet distance to the reference pictures; indicative where the covariance is singular."""
+    network = feature_network(name, device)
+    features = np.stack(measured.features[name])
+    pairs_used = len(set(measured.owners))
+    if not reference:
+        reasons = ("no training pictures to compare with", *lost)
+        return Score(name, None, None, 0, "unavailable", reasons, network.label, "train:0")
+    try:
+        known = reference_statistics(reference, network, protocol, memory, progress)
+        value = known.distance(features)
+    except InputError as error:
+        return Score(
+            name, None, None, 0, "unavailable", (str(error), *lost), network.label, "train:0"
+        )
+    interval = None
+    few = len(features) <= network.width
+    if few and len(features) > 2:
+        interval = around(value, _resampled(known.resampled, features, measured.owners, protocol))
+    reasons = list(lost)
+    problem = count_problem(reference, known)
+    if problem:
+        reasons.append(problem)
+    smaller = min(len(features), known.count)
+    if smaller <= network.width:
+        reasons.append(
+            f"{smaller} pictures for {network.width} features: a singular covariance, compare only "
+            "with rows of equal n"
+        )
+    status = "indicative" if smaller <= network.width else "ok"
+    target = f"train:{known.count}"
+    return Score(name, value, interval, pairs_used, status, tuple(reasons), network.label, target)
+
+
+def _resampled(
+    distances: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float64]],
+    features: NDArray[np.float32],
+    owners: Sequence[int],
+    protocol: Protocol,
+) -> NDArray[np.float64]:
+    """Return the distances of resampled pairs; all samples of a drawn pair come with it."""
+    drawn, rows_of = np.unique(np.asarray(owners), return_inverse=True)
+    counts = resample_counts(len(drawn), protocol.set_resamples).astype(np.int64)
+    each = [np.repeat(np.arange(len(features)), count[rows_of]) for count in counts]
+    if len({len(rows) for rows in each}) == 1:
+        return distances(features, np.stack(each))
+    return np.concatenate([distances(features, rows[None]) for rows in each])
+
+
+def score_row(
+    score: Score, stage: str, protocol: Protocol, context: ScoreContext, expected: int
+) -> ScoreRow:
+    """Return the row of one score."""
+    low, high = score.interval or (None, None)
+    return ScoreRow(
+        run=context.run,
+        method=context.method,
+        stages=context.stages,
+        stage=stage,
+        dataset=context.dataset,
+        split=context.split,
+        resolution=f"{protocol.frame[0]}x{protocol.frame[1]}",
+        protocol=protocol.label,
+        metric=score.metric,
+        value=score.value,
+        ci_low=low,
+        ci_high=high,
+        n=score.n,
+        n_expected=expected,
+        extractor=score.extractor,
+        reference=score.reference,
+        selection=context.selection,
+        samples=context.samples,
+        weights=context.weights,
+        seed=context.seed,
+        status=score.status,
+        reason="; ".join(score.reasons),
+    )
+
+
+def pair_frame(
+    pair_ids: Sequence[str],
+    stage: str,
+    protocol: Protocol,
+    values: Mapping[str, NDArray[np.float64]],
+) -> pd.DataFrame:
+    """Return per-pair values in long form, pairs without a value left out."""
+    import pandas as pd
+
+    records = [
+        (pair_id, stage, protocol.label, metric, float(value))
+        for metric, column in values.items()
+        for pair_id, value in zip(pair_ids, column, strict=True)
+        if not math.isnan(value)
+    ]
+    return pd.DataFrame.from_records(records, columns=list(FRAME_COLUMNS))
+
+
+def score_prior(
+    embeddings_file: Path,
+    pairs: Sequence[Pair],
+    protocol: Protocol,
+    context: ScoreContext,
+    failures: Mapping[str, str] | None = None,
+) -> tuple[list[ScoreRow], pd.DataFrame]:
+    """Score the embeddings of the stage `prior`; see `embedding_scores.measure_embeddings`.
+
+    Returns the rows of `cosine`, `retrieval_rank` and `retrieval_r1` and the per-pair frame. A
+    file that is missing or does not fit makes rows with the status `failed`.
+    """
+    from pcdms_bench.embedding_scores import PRIOR_METRICS, measure_embeddings
+
+    try:
+        values, problems, candidates = measure_embeddings(embeddings_file, pairs, failures or {})
+    except InputError as error:
+        scores = [Score(name, None, None, 0, "failed", (str(error),)) for name in PRIOR_METRICS]
+        values = {}
+    else:
+        lost = lost_pairs(problems, len(pairs))
+        scores = []
+        for name in PRIOR_METRICS:
+            used = values[name][np.isfinite(values[name])]
+            reasons = lost if name == "cosine" else (*lost, f"among {candidates} targets")
+            if not len(used):
+                scores.append(Score(name, None, None, 0, "failed", lost or ("no pairs to score",)))
+                continue
+            interval = mean_interval(values[name], protocol.resamples)
+            scores.append(Score(name, float(used.mean()), interval, len(used), "ok", reasons))
+    rows = [score_row(score, "prior", protocol, context, len(pairs)) for score in scores]
+    return rows, pair_frame([pair.pair_id for pair in pairs], "prior", protocol, values)
