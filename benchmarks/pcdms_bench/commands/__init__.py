@@ -1,0 +1,1 @@
+"""One module per command family; each parses its options and hands over."""

@@ -1,0 +1,29 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+import click
+
+_DEBUG = "pcdms_bench.debug"
+
+
+def _note_debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[_DEBUG] = True
+
+
+def debug_wanted() -> bool:
+    """Whether the running command was given `--debug`."""
+    return bool(click.get_current_context().meta.get(_DEBUG))
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_note_debug,
+    help="Show the traceback of an error.",
+)  # fmt: skip
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+)

@@ -1,0 +1,111 @@
+"""What `run` prints: the plan, or the tables and paths at the end; or one JSON document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pcdms_reports.tables import StageTable
+
+    from pcdms_bench.planning import Plan
+    from pcdms_bench.runner import RunResult
+
+
+def print_plans(plan: Plan, as_json: bool) -> None:
+    """Print what a run would do; nothing was written."""
+    from pcdms_bench.planning import pictures_to_make
+
+    runs = [
+        {
+            "folder": str(run.folder),
+            "spec": asdict(run.spec),
+            "unavailable": run.unavailable,
+            "pictures_to_make": 0 if run.unavailable else pictures_to_make(run, plan.pairs),
+        }
+        for run in plan.runs
+    ]
+    if as_json:
+        document = {
+            "pairs": len(plan.pairs), "device": plan.device, "protocols": plan.protocols,
+            "metrics": plan.metrics, "runs": runs,
+        }  # fmt: skip
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo(f"{len(plan.pairs)} pairs of {plan.request.dataset} {plan.request.split}")
+    click.echo(f"device {plan.device}; protocols {', '.join(plan.protocols)}")
+    for run in runs:
+        state = run["unavailable"] or f"{run['pictures_to_make']} pictures to make"
+        click.echo(f"{run['folder']}: {state}")
+        click.echo(f"  {json.dumps(run['spec'])}")
+
+
+def print_run(result: RunResult, as_json: bool) -> None:
+    """Print the outcome of a run: per-stage tables, failures, and where the files are."""
+    if as_json:
+        click.echo(json.dumps(_document(result), indent=2))
+        return
+    from pcdms_reports.scores import to_frame
+    from pcdms_reports.tables import stage_tables
+
+    rows = [row for outcome in result.outcomes for row in outcome.rows]
+    for table in stage_tables(to_frame(rows)) if rows else []:
+        _print_table(table)
+    for outcome in result.outcomes:
+        status = outcome.status
+        if status.state in ("failed", "unavailable"):
+            click.echo(f"{outcome.spec.method}: {status.state}: {status.reason}", err=True)
+        for pair_id, reason in list(status.failed.items())[:5]:
+            click.echo(f"{outcome.spec.method}: {pair_id} failed: {reason}", err=True)
+        if len(status.failed) > 5:
+            click.echo(f"{outcome.spec.method}: {len(status.failed)} pairs failed in all", err=True)
+    click.echo(f"report: {result.report}")
+    click.echo(f"scores: {result.scores}")
+
+
+def _document(result: RunResult) -> dict[str, object]:
+    return {
+        "exit_code": result.exit_code,
+        "report": str(result.report),
+        "scores": str(result.scores),
+        "runs": [
+            {
+                "run": outcome.spec.hash8,
+                "folder": str(outcome.folder),
+                "spec": asdict(outcome.spec),
+                "state": outcome.status.state,
+                "reason": outcome.status.reason,
+                "failed": outcome.status.failed,
+                "scores": [asdict(row) for row in outcome.rows],
+            }
+            for outcome in result.outcomes
+        ],
+    }
+
+
+def _print_table(table: StageTable) -> None:
+    """Print one table with rich: best bold, second best italic, footnotes below."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = table.compact()
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 160))
+    shown = Table(title=table.caption, box=box.SIMPLE_HEAD, title_justify="left")
+    shown.add_column("stage", no_wrap=True)
+    shown.add_column("n", justify="right")
+    for column in table.columns:
+        shown.add_column(column.heading, justify="right")
+    for row in table.rows:
+        styles = ("", "bold", "italic")
+        cells = [Text(cell.plain, style=styles[cell.rank]) for cell in row.cells]
+        shown.add_row(row.label + (" †" if row.bound else ""), row.count, *cells)
+    console.print(shown)
+    for number, note in enumerate(table.footnotes, start=1):
+        console.print(Text(f"  {number} {note}"), soft_wrap=True)

@@ -1,0 +1,161 @@
+"""`pcdms-bench run`: options in, one `RunRequest` out, handed to the runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcdms_bench.commands.options import debug_option, debug_wanted, device_option, json_option
+
+EXAMPLES = """\b
+Examples:
+  pcdms-bench run
+  pcdms-bench run --methods pcdms,limb-warp --limit 400 --out runs/long
+  pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
+"""
+
+DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-copy"
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--dataset",
+    default="people",
+    show_default=True,
+    help="Dataset; `pcdms-bench list datasets` names them.",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="Folder of a dataset on disk [default: the variable PCDMS_DATA_ROOT].",
+)
+@click.option(
+    "--size",
+    default="mini",
+    show_default=True,
+    help="Size of an embedded dataset: smoke, mini or full.",
+)
+@click.option("--split", default="test", show_default=True, help="test, val or train.")
+@click.option("--resolution", help="Output frame HEIGHTxWIDTH [default: the dataset's own].")
+@click.option(
+    "--methods", default=DEFAULT_METHODS, show_default=True, help="Comma-separated methods, or all."
+)
+@click.option(
+    "--stages",
+    default="prior+inpaint+refine",
+    show_default=True,
+    help="Stages of pcdms, joined by +.",
+)
+@click.option(
+    "--preset",
+    default="tiny",
+    show_default=True,
+    help="Model size, tiny or paper; tiny comes with weights.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Model directory of pcdms [default: the shipped one of the preset].",
+)
+@click.option(
+    "--protocol",
+    "protocols",
+    default="standard",
+    show_default=True,
+    help="Comma-separated protocols.",
+)
+@click.option("--metrics", default="all", show_default=True, help="Comma-separated metrics.")
+@click.option(
+    "--samples", type=click.IntRange(1, 64), default=1, show_default=True, help="Pictures per pair."
+)
+@click.option(
+    "--selection",
+    default="first",
+    show_default=True,
+    help="Which sample counts: first, or mean (the mean of all samples' scores).",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the pictures."
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 1000),
+    help="Sampling steps of each stage [default: the weights' own].",
+)
+@click.option("--guidance", type=float, help="Guidance scale [default: the weights' own].")
+@click.option(
+    "--guidance-rescale",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Rescaling of the guided noise; 0 switches it off.",
+)
+@click.option(
+    "--null",
+    default="published",
+    show_default=True,
+    help="Unconditional branch: published or trained.",
+)
+@click.option(
+    "--final-sigma",
+    default="sigma_min",
+    show_default=True,
+    help="Last noise level of the sampler: sigma_min or zero.",
+)
+@click.option(
+    "--chunk",
+    type=click.IntRange(1, 4096),
+    default=8,
+    show_default=True,
+    help="Pairs per forward pass (padded; part of the run's identity).",
+)
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    help="Number type of the networks: float32, bfloat16 or float16.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Number of pairs [default: 128 of an embedded dataset, else all].",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Pairs handed to a method at once; does not change a picture.",
+)
+@device_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the results.",
+)
+@click.option("--fresh", is_flag=True, help="Generate again what is there already.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and stop.")
+@json_option
+@debug_option
+def run(dry_run: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401
+    """Generate pictures with every method, score each stage and write the report.
+
+    Running the same command again continues where it stopped and changes nothing that is right.
+    """
+    from pcdms_bench.commands.outcome import print_plans, print_run
+    from pcdms_bench.planning import prepare
+    from pcdms_bench.progress import Progress
+    from pcdms_bench.request import RunRequest
+    from pcdms_bench.runner import execute
+
+    request = RunRequest(**options, debug=debug_wanted())
+    with Progress(silent=as_json) as progress:
+        plan = prepare(request, progress)
+        result = None if dry_run else execute(plan, progress)
+    if result is None:
+        print_plans(plan, as_json)
+        return 0
+    print_run(result, as_json)
+    return result.exit_code

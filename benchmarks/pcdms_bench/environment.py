@@ -1,0 +1,77 @@
+"""Where and with what a run was made: the contents of `environment.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "pcdms", "numpy", "torch", "torchvision", "diffusers", "transformers", "safetensors",
+    "opencv-python-headless", "pillow", "scipy", "scikit-image", "pandas", "lpips",
+    "torch-fidelity",
+)  # fmt: skip
+"""Packages whose version can change a picture or a score."""
+
+SEED_RULE = "blake2b(seed, pair_id, stage, sample): one generator per pair, stage and sample"
+
+
+def git_state() -> dict[str, object]:
+    """Return {"commit", "dirty"} of the checkout this code runs from; both None elsewhere."""
+    here = Path(__file__).resolve()
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return {"commit": None, "dirty": None}
+    status = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": _git(here.parent, "rev-parse", "HEAD"), "dirty": bool(status)}
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def package_versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
+    """Return {distribution: version}; None where it is not installed."""
+    versions: dict[str, str | None] = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return {path inside `folder`: SHA-256} of its weight and configuration files, sorted."""
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".safetensors", ".json", ".pt", ".pth", ".bin"):
+            with path.open("rb") as handle:
+                digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(
+                    handle, "sha256"
+                ).hexdigest()
+    return digests
+
+
+def describe(device: str, weights: Path | None) -> dict[str, Any]:
+    """Return everything of `environment.json` but the costs of the stages."""
+    from pcdms_bench.device import describe_device
+
+    return {
+        **git_state(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": package_versions(),
+        "device": describe_device(device),
+        "seed_rule": SEED_RULE,
+        "weights_sha256": file_digests(weights) if weights else {},
+    }

@@ -1,0 +1,109 @@
+"""What the tool knows, row by row: name, what it is, and why it cannot be used here (if so)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcdms_data.types import InputError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of a list; `reason` is None where it can be used on this machine."""
+
+    name: str
+    summary: str
+    reason: str | None = None
+
+
+def method_rows(root: Path | None = None) -> list[Row]:
+    """Return every method; the floor methods are always there, `pcdms` needs its weights."""
+    from pcdms_baselines.methods import METHODS, make_baseline
+
+    from pcdms.method import PCDMsMethod
+    from pcdms_bench.methods import weights_directory
+
+    rows = [
+        Row(
+            "pcdms",
+            "PCDMs in three stages: prior, inpaint, refine (--preset, --stages, --weights)",
+            PCDMsMethod(weights_directory("tiny", None)).unavailable(),
+        )
+    ]
+    for entry in METHODS.values():
+        for name in (entry.name, *entry.variants):
+            reason = None
+            if not entry.name.startswith("nearest-pose"):  # needs the pairs' own training split
+                reason = make_baseline(name, (96, 64)).unavailable()
+            rows.append(Row(name, f"{entry.kind}: {entry.description}", reason))
+    return rows
+
+
+def dataset_rows(root: Path | None = None) -> list[Row]:
+    """Return every dataset; one on disk is looked for below `root`."""
+    from pcdms_data.pairs import DATASETS, find_root
+
+    from pcdms_bench.planning import EMBEDDED
+
+    rows = []
+    for name, summary in DATASETS.items():
+        reason = None
+        if name not in EMBEDDED:
+            try:
+                find_root(name, root)
+            except InputError as error:
+                reason = str(error)
+        rows.append(Row(name, summary, reason))
+    return rows
+
+
+def protocol_rows(root: Path | None = None) -> list[Row]:
+    """Return every protocol."""
+    from pcdms_bench.protocols import PROTOCOLS
+
+    return [Row(name, protocol.summary) for name, protocol in PROTOCOLS.items()]
+
+
+def metric_rows(root: Path | None = None) -> list[Row]:
+    """Return every metric, with what it lacks on this machine."""
+    from pcdms_bench.metrics.catalog import METRICS
+    from pcdms_bench.metrics.networks import metric_problem
+
+    sides = {"higher": "higher is better", "lower": "lower is better", "one": "best at 1"}
+    return [
+        Row(
+            metric.name,
+            f"{metric.meaning} ({metric.kind}; {metric.unit}; {sides[metric.better]})",
+            metric_problem(metric.name),
+        )
+        for metric in METRICS.values()
+    ]
+
+
+def layout_rows(root: Path | None = None) -> list[Row]:
+    """Return the file layouts that datasets on disk are read from."""
+    return [
+        Row(
+            "patn", "pair and annotation lists of PATN beside picture folders (DeepFashion, Market)"
+        ),
+        Row("folder", "your own: pictures/, keypoints.csv, pairs.csv"),
+    ]
+
+
+def suite_rows(root: Path | None = None) -> list[Row]:
+    """Return the shipped suites: files of options for `run`."""
+    folder = Path(__file__).parent / "suites"
+    return [Row(path.stem, f"options of `run` in {path.name}") for path in folder.glob("*.toml")]
+
+
+LISTS: dict[str, Callable[[Path | None], list[Row]]] = {
+    "methods": method_rows,
+    "datasets": dataset_rows,
+    "layouts": layout_rows,
+    "protocols": protocol_rows,
+    "metrics": metric_rows,
+    "suites": suite_rows,
+}
+"""What `pcdms-bench list` can list."""

@@ -1,0 +1,180 @@
+"""Which methods exist, the specification a request gives each, and how each is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pcdms_data.types import Gallery, Pair
+
+from pcdms_bench.request import RunRequest
+from pcdms_bench.spec import RunSpec
+from pcdms_bench.suggestions import check_choice
+
+SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
+"""Preset -> folder below `pcdms/pretrained` that comes with the package."""
+
+
+class Method(Protocol):
+    """What the runner needs of a method; see architecture.md of the specification."""
+
+    @property
+    def name(self) -> str:
+        """Name on the command line."""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stages in pipeline order."""
+
+    def unavailable(self) -> str | None:
+        """Return why it cannot run here, or None."""
+
+    def generate(
+        self, pairs: Sequence[Pair], out: Path, seed: int, samples: int = 1
+    ) -> dict[str, str]:
+        """Leave the pictures of every pair; return {pair_id: reason} of the failed ones."""
+
+
+class StagedMethod(Method, Protocol):
+    """A method whose stages can be run one at a time, so that each can be measured."""
+
+    def generate_stage(
+        self,
+        stage: str,
+        pairs: Sequence[Pair],
+        out: Path,
+        seed: int,
+        samples: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> dict[str, str]:
+        """Leave one stage's output of every pair; return {pair_id: reason} of the failed ones."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a method may be built from beside its specification.
+
+    `gallery` is the training split (None where the dataset has none), `split_gallery` the
+    evaluated one, `weights` the model directory of `pcdms`.
+    """
+
+    gallery: Gallery | None
+    split_gallery: Gallery | None
+    weights: Path
+    device: str
+
+
+def method_names() -> tuple[str, ...]:
+    """Return every name that `--methods` accepts."""
+    from pcdms_baselines.methods import baseline_names
+
+    return ("pcdms", *baseline_names())
+
+
+def standard_names() -> tuple[str, ...]:
+    """Return the methods that `--methods all` means: each once, without its variants."""
+    from pcdms_baselines.methods import METHODS
+
+    return ("pcdms", *METHODS)
+
+
+def weights_directory(preset: str, weights: Path | None) -> Path:
+    """Return the model directory: the given one, else the shipped one of the preset.
+
+    The result need not exist: the method then says that it is unavailable.
+    """
+    if weights is not None:
+        return weights
+    import pcdms
+
+    home = Path(next(iter(pcdms.__path__))) / "pretrained"
+    return home / SHIPPED_WEIGHTS.get(preset, f"none-for-{preset}")
+
+
+def spec_for(
+    name: str, request: RunRequest, resolution: tuple[int, int], embedded: bool, weights: Path
+) -> RunSpec:
+    """Return the specification of method `name` in this request.
+
+    Choices that cannot change the method's pictures are left empty, the seed of a method that
+    draws nothing is 0. `weights` is the model directory of `pcdms`.
+    """
+    shared = {
+        "dataset": request.dataset,
+        "size": request.size if embedded else "",
+        "data_seed": 0,
+        "split": request.split,
+        "resolution": f"{resolution[0]}x{resolution[1]}",
+        "method": name,
+    }
+    if name != "pcdms":
+        return RunSpec(
+            **shared, stages="final", preset="", weights="", seed=0, samples=1,
+            selection=request.selection, steps=None, guidance=None, guidance_rescale=None, null="",
+            final_sigma="", dtype="", chunk=None, refine_over="",
+        )  # fmt: skip
+    steps, guidance, digest = _resolved(request, weights)
+    return RunSpec(
+        **shared, stages=request.stages, preset=request.preset, weights=digest,
+        seed=request.seed, samples=request.samples, selection=request.selection, steps=steps,
+        guidance=guidance, guidance_rescale=float(request.guidance_rescale), null=request.null,
+        final_sigma=request.final_sigma, dtype=request.dtype, chunk=request.chunk, refine_over="",
+    )  # fmt: skip
+
+
+def _resolved(request: RunRequest, weights: Path) -> tuple[int | None, float | None, str]:
+    """Return (steps, guidance, weights digest): what is not given comes from the weights."""
+    from pcdms.method import PCDMsMethod, sampling_defaults
+
+    if PCDMsMethod(weights, stages=request.stages).unavailable() is not None:
+        return request.steps, request.guidance, ""
+    defaults = sampling_defaults(weights)
+    steps = request.steps if request.steps is not None else int(defaults["steps"])
+    guidance = request.guidance if request.guidance is not None else float(defaults["guidance"])
+    return steps, float(guidance), PCDMsMethod(weights, stages=request.stages).weights_digest
+
+
+def make_method(spec: RunSpec, around: Surroundings) -> Method:
+    """Return the method of `spec`, its settings taken from the specification."""
+    check_choice("method", spec.method, method_names())
+    if spec.method == "pcdms":
+        from pcdms.method import PCDMsMethod
+
+        method: Method = PCDMsMethod(
+            around.weights,
+            stages=spec.stages,
+            steps=spec.steps,
+            guidance=spec.guidance,
+            guidance_rescale=spec.guidance_rescale or 0.0,
+            null=spec.null,
+            final_sigma=spec.final_sigma,
+            chunk=spec.chunk or 8,
+            device=around.device,
+            dtype=spec.dtype,
+            selection=spec.selection,
+        )
+        return method
+    from pcdms_baselines.methods import make_baseline
+
+    return make_baseline(
+        spec.method, spec.frame, around.gallery, around.split_gallery, device=around.device
+    )
+
+
+def needs_all_pairs(method: Method) -> bool:
+    """Whether a picture depends on the set of pairs, so that it may not be cut into batches.
+
+    Only the mean image of a dataset without a training split: it is the mean of the sources.
+    """
+    return method.name == "mean-image" and getattr(method, "gallery", None) is None
+
+
+def parameters_of(method: Method) -> dict[str, int]:
+    """Return {stage: learned parameters it uses}; 0 for a method that learns nothing."""
+    counts = getattr(method, "stage_parameters", None)
+    if counts is not None:
+        return {stage: int(count) for stage, count in counts().items()}
+    total = int(getattr(method, "parameters", 0))
+    return {stage: total for stage in method.stages if stage != "truth"}

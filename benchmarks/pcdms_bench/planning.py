@@ -1,0 +1,207 @@
+"""From a request to runs: the pairs, and for every method its specification and run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcdms_data.types import Gallery, InputError
+
+from pcdms_bench.device import resolve_device
+from pcdms_bench.methods import (
+    Method,
+    Surroundings,
+    make_method,
+    method_names,
+    spec_for,
+    standard_names,
+    weights_directory,
+)
+from pcdms_bench.progress import Progress
+from pcdms_bench.request import RunRequest
+from pcdms_bench.run_folder import RunStatus, missing_pictures, run_path
+from pcdms_bench.spec import (
+    DTYPES,
+    FINAL_SIGMAS,
+    NULLS,
+    PRESETS,
+    SELECTIONS,
+    SIZES,
+    SPLITS,
+    RunSpec,
+    parse_resolution,
+)
+from pcdms_bench.suggestions import check_choice, split_names
+
+if TYPE_CHECKING:
+    from pcdms_data.pairs import PairSet
+
+EMBEDDED = ("people", "people-street")
+"""Datasets that the tool renders itself; they have sizes and need no root."""
+NEEDS_TRAINING = ("mean-image", "nearest-pose", "nearest-pose+flip")
+"""Methods whose pictures come from the training split."""
+DEFAULT_LIMIT = 128
+"""Pairs of an embedded dataset that a command takes unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One method of the command. `unavailable` says why it cannot run here, or is None."""
+
+    spec: RunSpec
+    folder: Path
+    method: Method
+    unavailable: str | None
+    weights: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a command will do, checked, before anything is written."""
+
+    request: RunRequest
+    pairs: PairSet
+    train_gallery: Callable[[], Gallery | None]
+    """The training split's pictures, loaded on first use; None where there is no such split."""
+    device: str
+    protocols: tuple[str, ...]
+    metrics: tuple[str, ...]
+    runs: tuple[PlannedRun, ...]
+    named: bool
+    """Whether the user named the methods, so that an unavailable one is a failure."""
+
+
+def prepare(request: RunRequest, progress: Progress) -> Plan:
+    """Return the plan of a request; raises InputError on the first value that cannot be used."""
+    protocols, metrics = check_request(request)
+    names = (
+        standard_names()
+        if request.methods.strip() == "all"
+        else split_names("method", request.methods, method_names())
+    )
+    device = resolve_device(request.device)
+    pairs = load_request_pairs(request, progress)
+    if not len(pairs):
+        raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
+    gallery = training_gallery(request, progress)
+    weights = weights_directory(request.preset, request.weights)
+    runs = tuple(_plan_run(name, request, pairs, gallery, weights, device) for name in names)
+    plan = Plan(
+        request, pairs, gallery, device, protocols, metrics, runs, request.methods.strip() != "all"
+    )
+    _check_roots(plan)
+    return plan
+
+
+def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Check every choice that needs no data; returns the protocols and the metrics."""
+    from pcdms_data.pairs import DATASETS
+
+    from pcdms.stages import parse_stages
+    from pcdms_bench.metrics.catalog import METRICS
+    from pcdms_bench.protocols import PROTOCOLS
+
+    check_choice("dataset", request.dataset, DATASETS)
+    check_choice("size", request.size, SIZES)
+    check_choice("split", request.split, SPLITS)
+    parse_stages(request.stages)
+    check_choice("preset", request.preset, PRESETS)
+    check_choice("selection", request.selection, SELECTIONS)
+    check_choice("null mode", request.null, NULLS)
+    check_choice("final sigma", request.final_sigma, FINAL_SIGMAS)
+    check_choice("dtype", request.dtype, DTYPES)
+    if request.weights is not None and not request.weights.is_dir():
+        raise InputError(f"--weights {request.weights}: no such folder, expected a model directory")
+    if request.dataset in EMBEDDED and request.root is not None:
+        raise InputError(f"dataset {request.dataset} is rendered and takes no --root")
+    protocols = split_names("protocol", request.protocols, PROTOCOLS)
+    return protocols, split_names("metric", request.metrics, METRICS)
+
+
+def load_request_pairs(
+    request: RunRequest, progress: Progress, split: str | None = None
+) -> PairSet:
+    """Return the pairs of the request's dataset, at most `limit` of them."""
+    from pcdms_data.pairs import load_pairs
+
+    limit = request.limit
+    if limit is None and request.dataset in EMBEDDED:
+        limit = DEFAULT_LIMIT
+    return load_pairs(
+        request.dataset,
+        root=request.root,
+        split=split or request.split,
+        resolution=parse_resolution(request.resolution) if request.resolution else None,
+        size=request.size,
+        limit=limit,
+        progress=progress.follow(f"rendering {split or request.split}"),
+    )
+
+
+def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Gallery | None]:
+    """Return a function that gives the training split's pictures, None where there is no split."""
+
+    @cache
+    def gallery() -> Gallery | None:
+        try:
+            return load_request_pairs(request, progress, "train").gallery
+        except InputError:
+            if request.dataset in EMBEDDED:
+                raise
+            return None
+
+    return gallery
+
+
+def _plan_run(
+    name: str,
+    request: RunRequest,
+    pairs: PairSet,
+    gallery: Callable[[], Gallery | None],
+    weights: Path,
+    device: str,
+) -> PlannedRun:
+    """Return one method with its specification and folder."""
+    spec = spec_for(name, request, pairs.resolution, request.dataset in EMBEDDED, weights)
+    train = gallery() if name in NEEDS_TRAINING else None
+    around = Surroundings(train, pairs.gallery, weights, device)
+    method = make_method(spec, around)
+    return PlannedRun(
+        spec, run_path(request.out, spec), method, method.unavailable(),
+        weights if name == "pcdms" else None,
+    )  # fmt: skip
+
+
+def dataset_root(request: RunRequest) -> str:
+    """Return the absolute folder of a dataset on disk, "" for an embedded one."""
+    from pcdms_data.pairs import find_root
+
+    if request.dataset in EMBEDDED:
+        return ""
+    return str(find_root(request.dataset, request.root).resolve())
+
+
+def _check_roots(plan: Plan) -> None:
+    """Refuse to mix the pictures of two dataset folders in one run folder."""
+    root = dataset_root(plan.request)
+    if not root or plan.request.fresh:
+        return
+    for run in plan.runs:
+        stored = RunStatus.read(run.folder).root
+        if stored and stored != root:
+            raise InputError(
+                f"{run.folder} holds pictures of {stored}, not of {root}: "
+                "give another --out, or --fresh to replace them"
+            )
+
+
+def pictures_to_make(run: PlannedRun, pairs: PairSet) -> int:
+    """Return how many pictures the run still lacks, over its picture stages."""
+    ids = [pair.pair_id for pair in pairs]
+    stages = [stage for stage in run.spec.stages.split("+") if stage not in ("truth", "prior")]
+    return sum(
+        sum(missing_pictures(run.folder, stage, ids, run.spec.samples).values()) for stage in stages
+    )

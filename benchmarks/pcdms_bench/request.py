@@ -1,0 +1,45 @@
+"""What one `run` command asks for: every option, checked where it can be checked cheaply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The options of one `run` command, as given; the runner turns them into run specs.
+
+    `steps` and `guidance` of None mean what the weights' `pipeline.json` says; `weights` of None
+    the shipped model directory of the preset; `limit` of None 128 pairs of an embedded dataset and
+    all pairs of one on disk; `resolution` of None the dataset's own.
+    """
+
+    dataset: str = "people"
+    root: Path | None = None
+    size: str = "mini"
+    split: str = "test"
+    resolution: str | None = None
+    methods: str = "copy-source"
+    stages: str = "prior+inpaint+refine"
+    preset: str = "tiny"
+    weights: Path | None = None
+    protocols: str = "standard"
+    metrics: str = "all"
+    samples: int = 1
+    selection: str = "first"
+    seed: int = 0
+    steps: int | None = None
+    guidance: float | None = None
+    guidance_rescale: float = 0.0
+    null: str = "published"
+    final_sigma: str = "sigma_min"
+    chunk: int = 8
+    dtype: str = "float32"
+    limit: int | None = None
+    batch_size: int | None = None
+    device: str = "auto"
+    out: Path = Path("runs")
+    fresh: bool = False
+    debug: bool = False
+    """Print the traceback of a method that failed."""

@@ -1,0 +1,115 @@
+"""Score one run folder: every stage under every protocol, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcdms_data.types import Gallery, Pair
+from pcdms_reports.records import COLUMNS, ScoreRow
+
+from pcdms_bench.cost_rows import cost_rows
+from pcdms_bench.generation import generated_stages
+from pcdms_bench.metrics.catalog import METRICS, metric_names
+from pcdms_bench.progress import Advance, Progress
+from pcdms_bench.protocols import Protocol, protocol_for
+from pcdms_bench.run_folder import EMBEDDINGS, SAMPLES, RunStatus, merge_table
+from pcdms_bench.scoring import ScoreContext, score_prior, score_stage
+from pcdms_bench.spec import RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAIR_COLUMNS = ("pair", "stage", "protocol", "metric", "value")
+ROW_KEY = ("run", "stage", "resolution", "protocol", "metric", "selection", "samples", "seed")
+"""Columns that make two rows of one run folder the same number, the later one counting."""
+
+
+def score_run(
+    folder: Path,
+    spec: RunSpec,
+    pairs: Sequence[Pair],
+    train_gallery: Callable[[], Gallery | None],
+    protocols: Sequence[str],
+    metrics: Sequence[str],
+    device: str,
+    progress: Progress,
+) -> list[ScoreRow]:
+    """Return the rows of a run folder, and add them to its `scores.csv` and `pairs.csv`.
+
+    A run that failed or is unavailable gets the same rows without values, each with the reason.
+    A pair that cannot be scored is noted in `status.json`.
+    """
+    status = RunStatus.read(folder)
+    failures = _failures(status, pairs)
+    rows: list[ScoreRow] = []
+    pair_rows: list[tuple[object, ...]] = []
+    stages = generated_stages(spec.stages)
+    needs_gallery = any("gallery" in METRICS[name].needs for name in metrics)
+    gallery = train_gallery() if needs_gallery and status.state != "unavailable" else None
+    with progress.task(f"scoring {spec.method}", len(stages) * len(protocols) * len(pairs)) as add:
+        for name in protocols:
+            protocol = protocol_for(name, spec.dataset, spec.frame)
+            for stage in stages:
+                found, frame = _score_stage(
+                    stage, folder, spec, pairs, protocol, gallery, metrics, failures, device, add
+                )
+                rows += found
+                pair_rows += frame.itertuples(index=False, name=None)
+    rows += [row for row in cost_rows(folder, spec, len(pairs)) if row.metric in metrics]
+    if status.state in ("unavailable", "failed"):
+        rows = [_explained(row, status) for row in rows]
+    _keep(folder, rows, pair_rows)
+    return rows
+
+
+def _score_stage(
+    stage: str,
+    folder: Path,
+    spec: RunSpec,
+    pairs: Sequence[Pair],
+    protocol: Protocol,
+    gallery: Gallery | None,
+    metrics: Sequence[str],
+    failures: dict[str, str],
+    device: str,
+    advance: Advance,
+) -> tuple[list[ScoreRow], pd.DataFrame]:
+    """Return the rows and the per-pair frame of one stage under one protocol."""
+    context = ScoreContext(
+        run=spec.hash8, method=spec.method, stages=spec.stages, dataset=spec.dataset,
+        split=spec.split, selection=spec.selection, samples=spec.samples, weights=spec.weights,
+        seed=spec.seed, resolution=spec.frame,
+    )  # fmt: skip
+    if stage == "prior":
+        rows, frame = score_prior(folder / EMBEDDINGS, pairs, protocol, context, failures)
+        chosen = set(metrics) & set(metric_names("stage"))
+        frame = frame[frame["metric"].isin(chosen)]
+        advance(len(pairs))
+        return [row for row in rows if row.metric in chosen], frame
+    place = folder / SAMPLES / stage
+    return score_stage(
+        stage, place, pairs, protocol, context, gallery, metrics, failures, advance, device
+    )
+
+
+def _failures(status: RunStatus, pairs: Sequence[Pair]) -> dict[str, str]:
+    """Return {pair_id: reason} of the pairs without a picture."""
+    if status.state == "unavailable":
+        return {pair.pair_id: status.reason for pair in pairs}
+    return dict(status.failed)
+
+
+def _explained(row: ScoreRow, status: RunStatus) -> ScoreRow:
+    """Return a row without a value with the method's own reason and state."""
+    if row.value is not None:
+        return row
+    return replace(row, status=status.state, reason=status.reason)
+
+
+def _keep(folder: Path, rows: Sequence[ScoreRow], pair_rows: Sequence[tuple[object, ...]]) -> None:
+    """Add the rows to the run folder's tables, replacing those of the same number."""
+    merge_table(folder / "scores.csv", COLUMNS, ROW_KEY, [astuple(row) for row in rows])
+    merge_table(folder / "pairs.csv", PAIR_COLUMNS, PAIR_COLUMNS[:4], pair_rows)
