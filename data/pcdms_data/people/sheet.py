@@ -121,7 +121,7 @@ def _label(identity: Identity, height: int) -> NDArray[np.uint8]:
 
 
 def _description(identity: Identity) -> list[str]:
-    sleeves = {0.0: "no sleeves", 2.0: "long sleeves"}.get(identity.sleeve, "short sleeves")
+    sleeves = {0.0: "cap sleeves", 2.0: "long sleeves"}.get(identity.sleeve, "short sleeves")
     lines = [
         f"{'woman' if identity.female else 'man'}, {identity.height:.2f} m",
         identity.bottom_kind,
