@@ -88,18 +88,18 @@ def long_hair(crown: Floats, neck: Floats, back: float, length: float, scale: fl
     rows, columns = 11, 17
     t = np.linspace(0.0, 1.0, rows)[:, None]
     around = np.linspace(-1.0, 1.0, columns)[None]
-    opening = np.radians(98.0 + 12.0 * np.sin(np.pi * t))
+    opening = np.radians(86.0 + 22.0 * np.sin(np.pi * t))
     angle = around * opening
     below = t * (length + 0.075 * scale) - 0.075 * scale
     y = crown[1] - below + 0 * angle
     y = y + 0.03 * t * length / 0.2 * np.abs(around) ** 2
     wide = (0.080 + 0.034 * np.sin(np.pi * np.clip(t * 0.9, 0, 1)) - 0.008 * t) * scale
-    deep = (0.088 - 0.03 * t) * scale
+    deep = (0.09 - 0.02 * t) * scale
     x = crown[0] + wide * np.sin(angle)
     z = crown[2] - deep * np.cos(angle)
     # Below the nape the curtain must lie outside the back, which comes nearer there.
     outside = back - 0.012 * scale + 0.05 * scale * np.abs(around) ** 2
-    blend = np.clip((neck[1] + 0.06 * scale - y) / (0.12 * scale), 0, 1)
+    blend = np.clip((neck[1] + 0.10 * scale - y) / (0.13 * scale), 0, 1)
     z = z + blend * (np.minimum(z, outside) - z)
     vertices = np.stack((x, y, z), -1).reshape(-1, 3)
     fall = np.clip((neck[1] + 0.07 * scale - vertices[:, 1]) / (0.12 * scale), 0, 1)

@@ -37,8 +37,9 @@ class Outfit:
     `normals` (V, 3) are the surface to pose, `rest` float32 (V, 3) the place on the undressed body
     each vertex stands for, `weights` (V - mesh, 20) the bones of the added ones. `hanging` are
     vertices that follow the left hand without turning. `faces` (F, 3) with `region` uint8 (F,);
-    from `two_sided_from` on they are seen from both sides. `waist` and `hem` are rest heights,
-    `middle` the rest depth (z) that parts front from back.
+    from `two_sided_from` on they are seen from both sides. `drawn` and `sheet` bool (V,): vertices
+    in use, and those of two-sided triangles. `waist` and `hem` are rest heights, `middle` the rest
+    depth (z) that parts front from back.
     """
 
     body: RestBody
@@ -50,6 +51,8 @@ class Outfit:
     faces: Ints
     region: NDArray[np.uint8]
     two_sided_from: int
+    drawn: NDArray[np.bool_]
+    sheet: NDArray[np.bool_]
     head: HeadFrame
     waist: float
     hem: float
@@ -61,12 +64,14 @@ def dress(identity: Identity) -> Outfit:
     mesh = load_mesh()
     body = rest_body(BodyShape(identity.female, identity.height, identity.build))
     frame = head_frame(body.vertices, mesh.landmarks)
-    push = mesh.weights @ _cloth_offsets(identity)
+    push = _per_vertex(mesh, _cloth_offsets(identity))
     push += hair_offset(frame, identity, body.vertices) * mesh.weights[:, BONE["head"]]
     push[mesh.eyes_verts] = 0.0
-    vertices = body.vertices + body.normals * push[:, None]
+    vertices = _draped(mesh, body.vertices, body.normals) + body.normals * push[:, None]
     waist, hem = body.joints[1, 0, 1] + 0.01, body.joints[BONE["thigh_l"], 0, 1] - identity.hem
-    faces, regions = [mesh.faces[mesh.body], mesh.faces[mesh.eyes]], [_main_bone(mesh)]
+    bones = _main_bone(mesh)
+    shown = ~_hidden_legs(mesh, body, bones, hem) if identity.hem > 0 else np.ones(len(bones), bool)
+    faces, regions = [mesh.faces[mesh.body][shown], mesh.faces[mesh.eyes]], [bones[shown]]
     regions.append(np.full(len(faces[1]), EYES))
     if identity.hem > 0:
         vertices[mesh.skirt_verts] = _hemmed(mesh, body, vertices, hem)
@@ -75,14 +80,15 @@ def dress(identity: Identity) -> Outfit:
         faces.append(skirt[high > hem])
         regions.append(np.full(len(faces[-1]), SKIRT))
     pieces, hanging = _pieces(identity, body, vertices, frame)
-    parts = [(vertices, body.normals, body.vertices)]
+    parts = [(vertices, _round_shoes(mesh, body, _normals(vertices, mesh.faces)), body.vertices)]
     count = len(vertices)
     for piece, region in pieces:
         faces.append(piece.faces + count)
         regions.append(np.full(len(piece.faces), region))
-        parts.append((piece.vertices, _normals(piece), piece.vertices))
+        parts.append((piece.vertices, _normals(piece.vertices, piece.faces), piece.vertices))
         count += len(piece.vertices)
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    solid, all_faces = len(faces[0]) + len(faces[1]), np.concatenate(faces)
     return Outfit(
         body=body,
         vertices=columns[0],
@@ -90,9 +96,11 @@ def dress(identity: Identity) -> Outfit:
         rest=columns[2].astype(np.float32),
         weights=np.concatenate([np.zeros((0, 20)), *(piece.weights for piece, _ in pieces)]),
         hanging=hanging,
-        faces=np.concatenate(faces),
+        faces=all_faces,
         region=np.concatenate(regions).astype(np.uint8),
-        two_sided_from=len(faces[0]) + len(faces[1]),
+        two_sided_from=solid,
+        drawn=_used(all_faces, count),
+        sheet=_used(all_faces[solid:], count),
         head=frame,
         waist=float(waist),
         hem=float(hem),
@@ -142,10 +150,59 @@ def _cloth_offsets(identity: Identity) -> Floats:
     return out
 
 
+def _draped(mesh: Mesh, vertices: Floats, normals: Floats) -> Floats:
+    """The body's vertices smoothed under the clothes of the trunk: cloth spans hollows.
+
+    They move along the normals only, so that no pattern is pulled out of shape.
+    """
+    share = np.zeros(len(mesh.bones))
+    share[[0, 1, 2, 3]] = 0.5
+    amount = _per_vertex(mesh, share)
+    faces = mesh.faces[mesh.body]
+    start = np.concatenate((faces[:, 0], faces[:, 1], faces[:, 2]))
+    end = np.concatenate((faces[:, 1], faces[:, 2], faces[:, 0]))
+    degree = np.maximum(np.bincount(start, minlength=len(vertices)), 1)
+    out = vertices
+    for _ in range(3):
+        means = [np.bincount(start, out[end, axis], len(out)) / degree for axis in range(3)]
+        along = ((np.stack(means, 1) - out) * normals).sum(1)
+        along[degree == 1] = 0.0
+        out = out + (amount * along)[:, None] * normals
+    return out
+
+
+def _round_shoes(mesh: Mesh, body: RestBody, normals: Floats) -> Floats:
+    """The normals with those of the feet turned away from the foot's axis: shoes show no toes."""
+    out = normals.copy()
+    for side in "rl":
+        bone = BONE[f"foot_{side}"]
+        heel, toe = body.joints[bone]
+        own = np.flatnonzero(mesh.bone_idx[0] == bone)
+        across = body.vertices[own] - heel
+        along = (across * (toe - heel)).sum(1) / ((toe - heel) ** 2).sum()
+        across -= np.clip(along, 0.0, 0.85)[:, None] * (toe - heel)
+        out[own] = across / np.maximum(np.sqrt((across**2).sum(1, keepdims=True)), 1e-9)
+    return out
+
+
+def _per_vertex(mesh: Mesh, values: Floats) -> Floats:
+    """Values of the 20 bones blended at every vertex by its weights, (Nv,)."""
+    out = mesh.bone_w[0] * values[mesh.bone_idx[0]]
+    for number, weight in zip(mesh.bone_idx[1:], mesh.bone_w[1:], strict=True):
+        out += weight * values[number]
+    return out
+
+
 def _main_bone(mesh: Mesh) -> Ints:
     """The heaviest bone of every body triangle."""
     corners = mesh.weights[mesh.faces[mesh.body]]
     return (corners[:, 0] + corners[:, 1] + corners[:, 2]).argmax(1)
+
+
+def _used(faces: Ints, count: int) -> NDArray[np.bool_]:
+    out = np.zeros(count, dtype=bool)
+    out[faces] = True
+    return out
 
 
 def _middle(mesh: Mesh, body: RestBody) -> float:
@@ -153,6 +210,13 @@ def _middle(mesh: Mesh, body: RestBody) -> float:
     chest = mesh.weights[:, BONE["spine_02"]] + mesh.weights[:, BONE["spine_03"]] > 0.5
     depth = body.vertices[mesh.body_verts][chest[mesh.body_verts], 2]
     return float(depth.min() + depth.max()) / 2
+
+
+def _hidden_legs(mesh: Mesh, body: RestBody, bones: Ints, hem: float) -> NDArray[np.bool_]:
+    """Triangles of the legs well above the hem of a skirt, which would push through it."""
+    legs = np.isin(bones, [BONE[f"{bone}_{side}"] for bone in ("thigh", "calf") for side in "rl"])
+    low = body.vertices[mesh.faces[mesh.body], 1].min(1)
+    return legs & (low > hem + 0.12)
 
 
 def _hemmed(mesh: Mesh, body: RestBody, vertices: Floats, hem: float) -> Floats:
@@ -188,11 +252,11 @@ def _pieces(
     return out, slice(0, 0)
 
 
-def _normals(piece: Piece) -> Floats:
+def _normals(vertices: Floats, faces: Ints) -> Floats:
     """Unit vertex normals, every triangle weighted by its area."""
-    a, b, c = (piece.vertices[piece.faces[:, corner]] for corner in range(3))
-    cross = np.cross(b - a, c - a)
-    out = np.zeros_like(piece.vertices)
-    for corner in range(3):
-        np.add.at(out, piece.faces[:, corner], cross)
+    a, b, c = (vertices[faces[:, corner]].T for corner in range(3))
+    e, f = b - a, c - a
+    cross = (e[1] * f[2] - e[2] * f[1], e[2] * f[0] - e[0] * f[2], e[0] * f[1] - e[1] * f[0])
+    corners = faces.T.reshape(-1)
+    out = np.stack([np.bincount(corners, np.tile(axis, 3), len(vertices)) for axis in cross], 1)
     return out / np.maximum(np.sqrt((out * out).sum(1, keepdims=True)), 1e-12)

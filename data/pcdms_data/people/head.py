@@ -112,10 +112,12 @@ def _paint_face(
     dark = np.array(identity.hair, dtype=np.float32) * np.float32(0.8)
     eye_x = np.float32(frame.eye_x / frame.unit)
     if identity.beard:
-        chin = (up < -0.073) & (behind > -0.075 + 0.3 * (up + 0.12)) & (up > -0.135)
-        lip = (up > -0.057) & (up < -0.049) & (side < 0.026) & (behind > -0.02)
-        jaw = (up < -0.045) & (up > -0.08) & (side > 0.030) & (behind > -0.075)
-        out[chin | lip | jaw] = skin * np.float32(0.45) + dark * np.float32(0.55)
+        # Below a line from the ear to the corner of the mouth; the cheeks and neck stay bare.
+        line = np.minimum(-0.066, np.float32(-0.066) - 0.75 * (behind + 0.04) + 0.5 * (side - 0.03))
+        line = np.where(behind < -0.04, np.float32(-0.066) - 0.75 * (behind + 0.04), line)
+        chin = (up < line) & (behind > -0.08) & (up > -0.13)
+        lip = (up > -0.057) & (up < -0.049) & (side < 0.026) & (behind > -0.03)
+        out[chin | lip] = skin * np.float32(0.45) + dark * np.float32(0.55)
     arch = (side - eye_x) / np.float32(0.022)
     brow = np.abs(up - 0.0235 + 0.005 * arch * arch) < (0.0035 if identity.female else 0.0045)
     brow &= (np.abs(arch) < 1.0) & (behind > -0.05)

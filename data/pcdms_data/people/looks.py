@@ -93,12 +93,12 @@ def fashion_background(identity: Identity, size: tuple[int, int], feet: Floats |
 def contact_shadow(size: tuple[int, int], feet: Floats) -> Array:
     """Return the factor of a soft ellipse under the feet (at most 35 % dark), float32 (H, W)."""
     height, width = size
-    reach = max(0.10 * height, 0.75 * abs(float(feet[0, 0] - feet[1, 0])))
+    reach = max(0.09 * height, 0.6 * abs(float(feet[0, 0] - feet[1, 0])))
     x = (np.arange(width) + 0.5 - float(feet[:, 0].mean())) / reach
     y = (np.arange(height) + 0.5 - float(feet[:, 1].max())) / (0.16 * reach)
     square = (x * x)[None, :] + (y * y)[:, None]
     # A rational bell: exponentials differ in their last bits between processors.
-    bell = 1 / (1 + square * 0.5) ** 2
+    bell = 1 / (1 + square * 0.6) ** 3
     return (1 - 0.35 * bell).astype(np.float32)
 
 

@@ -30,7 +30,7 @@ from pcdms_data.people.shading import brightness, occlusion
 from pcdms_data.people.surface import paint
 from pcdms_data.types import InputError, Keypoints
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Part of every cache key; raised whenever a picture changes."""
 
 SAMPLES = 2
@@ -92,16 +92,14 @@ def render_view(
     posed = pose_body(outfit.body, pose)
     vertices, normals = pose_outfit(outfit, posed)
     joints = keypoints_3d(posed)
-    drawn = np.unique(outfit.faces)
-    extent = (float(vertices[drawn, 1].min()), float(vertices[drawn, 1].max()))
+    heights = vertices[outfit.drawn, 1]
+    extent = (float(heights.min()), float(heights.max()))
     camera = frame_camera(draw, look, joints, extent, size)
     fragments = _project(outfit, vertices, camera, size)
     triangle = fragments.triangle
     rest = _interpolate(fragments, outfit.faces, outfit.rest)
     painted = paint(identity, outfit, outfit.region[triangle], rest)
-    two_sided = np.zeros(len(vertices), dtype=bool)
-    two_sided[outfit.faces[outfit.two_sided_from :]] = True
-    light = _interpolate(fragments, outfit.faces, brightness(normals, two_sided)[:, None])
+    light = _interpolate(fragments, outfit.faces, brightness(normals, outfit.sheet)[:, None])
     depth = (fragments.depth_map(-(2**40)) / _DEPTH_STEPS).astype(np.float32)
     shade = occlusion(depth, fragments.pixel, 1 / (camera.scale * SAMPLES))
     colour = painted.colour * (light[:, 0] * shade)[:, None]

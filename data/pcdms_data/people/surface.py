@@ -45,6 +45,8 @@ _HEAD_GROUP, _TORSO_GROUP, _ARM_GROUP, _LEG_GROUP, _SKIRT_GROUP, _HAIR_GROUP, _B
 _GROUP_OF_REGION = np.array(
     [1, 1, 1, 1, 1, 0, 1, 2, 2, 2, 3, 3, 3, 1, 2, 2, 2, 3, 3, 3, 0, 4, 5, 6], dtype=np.uint8
 )
+_IS_HIP = np.zeros(24, dtype=bool)
+_IS_HIP[[BONE["pelvis"], BONE["thigh_r"], BONE["thigh_l"]]] = True
 _TORSO_RADIUS, _ARM_RADIUS, _LEG_RADIUS = 0.14, 0.045, 0.07
 
 
@@ -112,6 +114,7 @@ def paint(identity: Identity, outfit: Outfit, region: Labels, rest: Array) -> Pa
     """Return colour, garment and part of points: `region` uint8 (N,), `rest` float32 (N, 3)."""
     colour = np.empty((len(rest), 3), dtype=np.float32)
     garment = np.empty(len(rest), dtype=np.uint8)
+    region = _clean_hips(outfit, region, rest)
     part = _PART_OF_REGION[region]
     group = _GROUP_OF_REGION[region]
     for number, painter in enumerate(_PAINTERS):
@@ -120,6 +123,18 @@ def paint(identity: Identity, outfit: Outfit, region: Labels, rest: Array) -> Pa
             colour[at], garment[at] = painter(identity, outfit, region[at], rest[at])
     part[(garment == HAIR_SLOT)] = _HAIR_PART
     return Painted(colour, garment, part)
+
+
+def _clean_hips(outfit: Outfit, region: Labels, rest: Array) -> Labels:
+    """Regions with pelvis and thighs parted by slanting planes instead of edges of triangles."""
+    at = np.flatnonzero(_IS_HIP[region])
+    hip = outfit.body.joints[BONE["thigh_l"], 0]
+    x, y = rest[at, 0], rest[at, 1]
+    thigh = y < np.float32(hip[1]) + np.float32(0.8) * (np.abs(x) - np.float32(0.06))
+    side = np.where(x < 0, BONE["thigh_r"], BONE["thigh_l"])
+    out = region.copy()
+    out[at] = np.where(thigh, side, BONE["pelvis"])
+    return out
 
 
 def _skin(identity: Identity, count: int) -> tuple[Array, Labels]:
@@ -144,9 +159,10 @@ def _paint_torso(
     front = z > middle
     colour, garment = _skin(identity, len(rest))
     around, down = angle(x, z - middle) * np.float32(_TORSO_RADIUS), neck - y
-    # The opening of the neck: a parabola, deep in front and shallow behind.
+    # The opening of the neck: a parabola, shallow behind and gradually deeper to the front.
     wide = np.float32(0.082 + 0.3 * identity.neckline)
-    depth = np.where(front, np.float32(identity.neckline + 0.035), np.float32(0.02))
+    ahead = np.clip((z - middle + np.float32(0.03)) / np.float32(0.08), 0, 1)
+    depth = np.float32(0.02) + np.float32(identity.neckline + 0.015) * ahead
     opening = depth * (1 - (x / wide) ** 2) - np.float32(0.012)
     cloth = down > opening
     low = y < outfit.waist
