@@ -22,7 +22,7 @@ class SsimVariant:
 
     window: Literal["gaussian", "uniform"]
     taps: int
-    """Width of the window in pixels, odd; the border of taps // 2 pixels is left out of the mean."""
+    """Width of the window in pixels, odd; a border of taps // 2 pixels is left out of the mean."""
     sigma: float
     """Standard deviation of the Gaussian window in pixels; 0 for the uniform one."""
     covariance: Literal["population", "sample"]

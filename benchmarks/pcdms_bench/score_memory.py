@@ -18,7 +18,7 @@ class ScoreMemory:
         self._held = 0
         self._items: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
-    def get(self, key: Hashable) -> Any | None:  # noqa: ANN401 - the caller knows what it stored
+    def get(self, key: Hashable) -> Any | None:
         """Return what is kept under `key`, or None."""
         found = self._items.get(key)
         if found is None:
@@ -26,7 +26,7 @@ class ScoreMemory:
         self._items.move_to_end(key)
         return found[0]
 
-    def put(self, key: Hashable, value: Any, size: int) -> None:  # noqa: ANN401
+    def put(self, key: Hashable, value: Any, size: int) -> None:
         """Keep `value` of `size` bytes; larger ones than the limit are not kept."""
         if size > self._limit or key in self._items:
             return

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pcdms_bench.intervals import around, mean_interval, ratio_interval, resample_counts
 from pcdms_bench.measuring import MASKED, Measured, Task, measure
-from pcdms_bench.metrics.catalog import METRICS
+from pcdms_bench.metrics.catalog import METRICS as METRICS  # also for callers
 from pcdms_bench.metrics.keypoint_mask import keypoint_mask
 from pcdms_bench.metrics.networks import FEATURE_NETWORKS, feature_network
 from pcdms_bench.protocols import Protocol
@@ -84,7 +84,7 @@ def score_stage(
     Returns the rows, one per metric of `protocol` (or those of them named in `metrics`; names of
     other kinds are passed over), and a frame with the columns `FRAME_COLUMNS`. Set metrics compare
     with the pictures of `gallery`. `failures` gives reasons for pictures that do not exist.
-    `progress` is called with the number of pairs, or gallery pictures, done since the last call.
+    `progress` is called with the number of pairs done since the last call.
     Raises InputError on an unknown metric name; missing pictures and weights only make rows.
     """
     chosen = chosen_metrics(protocol, metrics)
@@ -96,10 +96,32 @@ def score_stage(
     pictures = gallery.pictures if gallery else ()
     scores = picture_scores(
         chosen, tasks, measured, protocol, pictures, "exact" if exact else "keypoints",
-        device, kept, progress,
+        device, kept,
     )  # fmt: skip
     rows = [score_row(score, stage, protocol, context, len(pairs)) for score in scores]
     return rows, pair_frame([pair.pair_id for pair in pairs], stage, protocol, measured.values)
+
+
+def prepare_references(
+    gallery: Gallery,
+    protocol: Protocol,
+    metrics: Sequence[str] | None = None,
+    progress: Callable[[int], object] | None = None,
+    device: str = "cpu",
+) -> None:
+    """Compute the reference statistics that `score_stage` will need, so that a wait has a name.
+
+    Optional: `score_stage` computes what is not there. `progress` is called with the number of
+    gallery pictures done, for every set metric whose network is there.
+    """
+    for name in chosen_metrics(protocol, metrics):
+        if name not in FEATURE_NETWORKS:
+            continue
+        try:
+            network = feature_network(name, device)
+            reference_statistics(gallery.pictures, network, protocol, shared_memory(), progress)
+        except InputError:
+            continue  # `score_stage` says so in the row
 
 
 def chosen_metrics(protocol: Protocol, metrics: Sequence[str] | None) -> tuple[str, ...]:
@@ -157,7 +179,6 @@ def picture_scores(
     mask_kind: str,
     device: str,
     memory: ScoreMemory,
-    progress: Callable[[int], object] | None = None,
 ) -> list[Score]:
     """Turn one measurement into scores, one per metric and in their order."""
     lost = lost_pairs(measured.problems, len(tasks))
@@ -172,9 +193,7 @@ def picture_scores(
             reasons = lost or ("no pairs to score",)
             scores.append(Score(name, None, None, 0, "failed", reasons, extractor))
         elif name in FEATURE_NETWORKS:
-            scores.append(
-                _set_score(name, measured, protocol, reference, lost, device, memory, progress)
-            )
+            scores.append(_set_score(name, measured, protocol, reference, lost, device, memory))
         else:
             target = f"pair;mask={mask_kind}" if name in MASKED else "pair"
             scores.append(_pairwise_score(name, measured, protocol, lost, extractor, target))
@@ -229,7 +248,6 @@ def _set_score(
     lost: tuple[str, ...],
     device: str,
     memory: ScoreMemory,
-    progress: Callable[[int], object] | None,
 ) -> Score:
     """Frechet distance to the reference pictures; indicative where the covariance is singular."""
     network = feature_network(name, device)
@@ -239,7 +257,7 @@ def _set_score(
         reasons = ("no training pictures to compare with", *lost)
         return Score(name, None, None, 0, "unavailable", reasons, network.label, "train:0")
     try:
-        known = reference_statistics(reference, network, protocol, memory, progress)
+        known = reference_statistics(reference, network, protocol, memory)
         value = known.distance(features)
     except InputError as error:
         return Score(
