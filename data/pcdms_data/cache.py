@@ -46,24 +46,28 @@ def cached_entry(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
     entry = root / key
     if is_intact(entry):
         return entry
+    lock = FileLock(root / f"{key}.lock")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f"{key}.lock"):
-            if is_intact(entry):
-                return entry
-            if entry.exists():
-                _log.warning("cached folder %s is damaged and is made anew", entry)
-                shutil.rmtree(entry)
-            partial = root / f"{key}.partial"
-            partial.mkdir(exist_ok=True)
-            fill(partial)
-            write_manifest(partial)
-            partial.rename(entry)
-    except PermissionError as error:
+        lock.acquire()
+    except OSError as error:
         raise InputError(
-            f"cache folder {root} cannot be written, expected a writable folder: "
-            "set PCDMS_CACHE to one"
+            f"cache folder {root} cannot be written ({error.strerror or error}): "
+            "set PCDMS_CACHE to a writable folder"
         ) from error
+    try:
+        if is_intact(entry):
+            return entry
+        if entry.exists():
+            _log.warning("cached folder %s is damaged and is made anew", entry)
+            shutil.rmtree(entry)
+        partial = root / f"{key}.partial"
+        partial.mkdir(exist_ok=True)
+        fill(partial)
+        write_manifest(partial)
+        partial.rename(entry)
+    finally:
+        lock.release()
     _remember(entry)
     return entry
 
