@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pcdms.inpaint import InpaintModel
-    from pcdms.pipeline import PCDMsPipeline, StageOutputs
+    from pcdms.pipeline import PCDMsPipeline
+    from pcdms.pipeline_settings import StageOutputs
     from pcdms.prior import PriorTransformer
     from pcdms.refine import RefineModel
     from pcdms.sampling import run_inpaint, run_prior, run_refine
@@ -22,7 +23,7 @@ _HOMES = {
     "PCDMsPipeline": "pcdms.pipeline",
     "PriorTransformer": "pcdms.prior",
     "RefineModel": "pcdms.refine",
-    "StageOutputs": "pcdms.pipeline",
+    "StageOutputs": "pcdms.pipeline_settings",
     "run_inpaint": "pcdms.sampling",
     "run_prior": "pcdms.sampling",
     "run_refine": "pcdms.sampling",

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pcdms_data.images import resize
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection, Dinov2Model
 
 from pcdms.pipeline_config import CLIP_MEAN, CLIP_STD, EncoderInput
+from pcdms_data.images import resize
 
 PREPROCESSING = "pillow-bicubic-clip"
 """Name of the preprocessing in results: Pillow resizes (not torchvision), CLIP statistics."""

@@ -22,9 +22,9 @@ from pcdms.projection import ImageProjection, zero_rows
 class InpaintModel(ModelMixin, ConfigMixin):
     """UNet, pose projection and token projection of the inpainting stage.
 
-    `unet_config` holds `UNet2DConditionModel` arguments: 2C+1 input channels (noisy latent, mask, masked
-    latent), C output channels. Without a class embedding in it (the published demo) the target
-    embedding is not used at all.
+    `unet_config` holds `UNet2DConditionModel` arguments: 2C+1 input channels (noisy latent, mask,
+    masked latent), C output channels. Without a class embedding in it (the published demo) the
+    target embedding is not used as a label.
     """
 
     @register_to_config

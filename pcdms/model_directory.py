@@ -1,4 +1,4 @@
-"""A model directory: one sub-folder per part, safetensors and config.json in each, loaded strictly."""
+"""A model directory: a sub-folder per part with safetensors and config.json, loaded strictly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from pcdms_data.types import InputError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
@@ -18,11 +17,12 @@ from transformers import CLIPVisionModelWithProjection, Dinov2Model
 from pcdms.inpaint import InpaintModel
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
+from pcdms_data.types import InputError
 
 PARTS = ("prior", "inpaint", "refine", "vae", "image_encoder", "source_encoder")
 
 SHARD_SIZE = "10MB"
-"""Weights are split into files of this size, so that none is awkward to keep under version control."""
+"""Weights are split into files of this size: larger ones are awkward under version control."""
 
 
 _MODEL_CLASSES: dict[str, Any] = {
@@ -38,7 +38,7 @@ _ENCODER_CLASSES: dict[str, Any] = {
 
 
 def weight_files(root: Path, name: str) -> list[Path]:
-    """Return the safetensors files of a part in sorted order; raises InputError if there are none."""
+    """Return the sorted safetensors files of a part; raises InputError if there are none."""
     files = sorted((root / name).glob("*.safetensors"))
     if not files or not (root / name / "config.json").is_file():
         raise InputError(

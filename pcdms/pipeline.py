@@ -6,7 +6,7 @@ networks run in fixed padded chunks: a picture does not depend on its neighbours
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from pcdms_data.images import resize
-from pcdms_data.pose_drawing import draw_pose
-from pcdms_data.seeds import pair_seed
-from pcdms_data.types import Batch, InputError
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection, Dinov2Model
 
@@ -31,6 +27,7 @@ from pcdms.encoders import (
 from pcdms.inpaint import InpaintModel
 from pcdms.model_directory import PARTS, load_part, save_part
 from pcdms.pipeline_config import PipelineConfig, load_pipeline_config
+from pcdms.pipeline_settings import Sampling, StageOutputs, draw_noise, in_frame
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
 from pcdms.sampling import (
@@ -44,34 +41,10 @@ from pcdms.sampling import (
 )
 from pcdms.schedulers import FinalSigma
 from pcdms.stages import parse_stages
+from pcdms_data.pose_drawing import draw_pose
+from pcdms_data.types import Batch, InputError
 
 PRIOR_GUIDANCE = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class StageOutputs:
-    """What each stage that ran leaves; None for a stage that did not run.
-
-    `embedding` float32 (B, S, D), `inpaint` and `refine` uint8 (B, S, 3, H, W), S samples.
-    """
-
-    embedding: NDArray[np.float32] | None
-    inpaint: NDArray[np.uint8] | None
-    refine: NDArray[np.uint8] | None
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Settings of one call; None takes the default of the model directory."""
-
-    seed: int = 0
-    samples: int = 1
-    steps: int | None = None
-    guidance: float | None = None
-    guidance_rescale: float = 0.0
-    null: NullMode = "published"
-    final_sigma: FinalSigma = "sigma_min"
-    chunk: int = 8
 
 
 class PCDMsPipeline:
@@ -167,26 +140,8 @@ class PCDMsPipeline:
         return StageOutputs(embedding, inpaint, refine)
 
     def framed(self, batch: Batch) -> Batch:
-        """Return `batch` in the model's frame: pictures stretched, key points with them."""
-        size = self.config.frame
-        if batch.source.shape[2:] == size:
-            return batch
-
-        def stretch(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            rows = [resize(p.transpose(1, 2, 0), size, "pil-bicubic-u8") for p in pictures]
-            return np.stack(rows).transpose(0, 3, 1, 2).astype(np.uint8)
-
-        old = batch.source.shape[2:]
-        scale = np.array([size[1] / old[1], size[0] / old[0]], dtype=np.float32)
-        return Batch(
-            batch.pair_ids,
-            stretch(batch.source),
-            stretch(batch.target),
-            batch.source_xy * scale,
-            batch.target_xy * scale,
-            batch.source_visible,
-            batch.target_visible,
-        )
+        """Return `batch` in the model's frame."""
+        return in_frame(batch, self.config.frame)
 
     @torch.inference_mode()
     def embed(self, pictures: NDArray[np.uint8], chunk: int = 8) -> NDArray[np.float32]:
@@ -218,9 +173,7 @@ class PCDMsPipeline:
         """Return (B, 3, H, 2W) in [-1, 1]: source pose | target pose."""
         size = self.config.frame
         rows = [
-            np.concatenate(
-                [draw_pose(sxy, sv, size, size), draw_pose(txy, tv, size, size)], axis=1
-            )
+            np.concatenate([draw_pose(sxy, sv, size, size), draw_pose(txy, tv, size, size)], axis=1)
             for sxy, sv, txy, tv in zip(
                 batch.source_xy,
                 batch.source_visible,
@@ -373,18 +326,7 @@ class PCDMsPipeline:
         index: NDArray[np.intp],
         stage: str,
         settings: Sampling,
-        shapes: list[tuple[int, ...]],
+        shapes: Sequence[tuple[int, ...]],
     ) -> list[Tensor]:
-        """Return one standard normal tensor (rows, *shape) per shape, drawn row by row on the CPU.
-
-        CPU draws make the start noise independent of the device.
-        """
-        drawn: list[list[Tensor]] = [[] for _ in shapes]
-        for row in index:
-            pair, sample = divmod(int(row), settings.samples)
-            generator = torch.Generator().manual_seed(
-                pair_seed(settings.seed, batch.pair_ids[pair], stage, sample)
-            )
-            for tensors, shape in zip(drawn, shapes, strict=True):
-                tensors.append(torch.randn(shape, generator=generator))
-        return [torch.stack(tensors).to(self.device) for tensors in drawn]
+        drawn = draw_noise(batch.pair_ids, index, stage, settings, shapes)
+        return [noise.to(self.device) for noise in drawn]

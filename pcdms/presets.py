@@ -53,9 +53,7 @@ class Preset:
 
     def build_refine(self) -> RefineModel:
         """Return a randomly initialised refining stage."""
-        return RefineModel(
-            self.refine_unet, self.source_encoder["hidden_size"], self.token_hidden
-        )
+        return RefineModel(self.refine_unet, self.source_encoder["hidden_size"], self.token_hidden)
 
     def build_vae(self) -> AutoencoderKL:
         """Return a randomly initialised autoencoder."""

@@ -18,8 +18,8 @@ from pcdms.projection import ImageProjection, zero_rows
 class RefineModel(ModelMixin, ConfigMixin):
     """UNet and token projection of the refining stage.
 
-    `unet_config` holds `UNet2DConditionModel` arguments: 2C input channels (noisy latent, latent of the
-    coarse picture), C output channels; no pose, no mask, no class label.
+    `unet_config` holds `UNet2DConditionModel` arguments: 2C input channels (noisy latent, latent
+    of the coarse picture), C output channels; no pose, no mask, no class label.
     """
 
     @register_to_config

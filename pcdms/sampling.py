@@ -66,11 +66,12 @@ def known_mask(latents: Tensor) -> Tensor:
     return mask
 
 
-def guide(unconditional: Tensor, conditional: Tensor, guidance: float, rescale: float) -> Tensor:
-    """Return the guided prediction; `rescale` > 0 pulls its spread back (arXiv 2305.08891, 3.4).
+def guide(both: Tensor, guidance: float, rescale: float) -> Tensor:
+    """Return the guided prediction of stacked (unconditional, conditional) rows; `rescale` > 0 pulls its spread back (arXiv 2305.08891, 3.4).
 
     Published stage 3 passes rescale = 2, an extrapolation outside the sensible 0..1.
     """
+    unconditional, conditional = both.chunk(2)
     guided = unconditional + guidance * (conditional - unconditional)
     if rescale == 0.0:
         return guided
@@ -101,7 +102,7 @@ def run_prior(
         steps: number of ancestral steps.
         guidance: used when > 1. The published guidance crashes; here the unconditional branch
             keeps the poses.
-        null_embedding: (B, D) or (1, D), source embedding of the unconditional branch, default zero.
+        null_embedding: (B, D) or (1, D), source of the unconditional branch, default zero.
     """
     latents = noise[0]
     guided = guidance > 1
@@ -114,7 +115,7 @@ def run_prior(
         time = torch.full((len(inputs),), step.timestep, device=latents.device)
         clean = model(inputs, time, source_embedding, source_pose, target_pose)
         if guided:
-            clean = guide(*clean.chunk(2), guidance, 0.0)
+            clean = guide(clean, guidance, 0.0)
         clean = clean.clamp(-CLIP_RANGE, CLIP_RANGE)
         device = latents.device
         latents = step.x0_scale.to(device) * clean + step.x_scale.to(device) * latents
@@ -184,7 +185,7 @@ def run_inpaint(
         inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
         out = model.denoise(inputs, time.to(latents.device), context, label, pose_features)
         if guided:
-            out = guide(*out.chunk(2), guidance, 0.0)
+            out = guide(out, guidance, 0.0)
         latents = scheduler.step(out, time, latents, return_dict=False)[0]
     return latents
 
@@ -244,6 +245,6 @@ def run_refine(
         inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
         out = model.denoise(inputs, time.to(latents.device), context)
         if guided:
-            out = guide(*out.chunk(2), guidance, guidance_rescale)
+            out = guide(out, guidance, guidance_rescale)
         latents = scheduler.step(out, time, latents, return_dict=False)[0]
     return latents

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn import functional
+
 from pcdms.training.encoder_loss import EncoderTargets
+from pcdms_bench.training_tables import TrainingPictures, pose_vectors
 from pcdms_data.images import load_labels
 from pcdms_data.people.identity import (
     BAGS,
@@ -15,9 +18,6 @@ from pcdms_data.people.identity import (
     sample_identity,
 )
 from pcdms_data.people.presets import FIRST_INDEX, LOOK_OF, PRESETS
-from torch.nn import functional
-
-from pcdms_bench.training_tables import TrainingPictures, pose_vectors
 
 THUMBNAIL = (12, 8)
 SLEEVES = (0.0, 0.55, 1.0, 2.0)
@@ -90,7 +90,5 @@ def people_targets(
     rows_of: dict[int, list[int]] = {}
     for row, number in enumerate(numbers.tolist()):
         rows_of.setdefault(number, []).append(row)
-    views = [
-        (rows * views_each)[:views_each] for rows in rows_of.values() if len(rows) > 1
-    ]
+    views = [(rows * views_each)[:views_each] for rows in rows_of.values() if len(rows) > 1]
     return targets, torch.tensor(views)

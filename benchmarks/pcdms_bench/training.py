@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from pcdms.encoders import encoder_pixels
 from pcdms.model_directory import load_part, missing_parts, save_part
-from pcdms.pipeline import PCDMsPipeline, Sampling
+from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_config import CLIP_MEAN, CLIP_STD
+from pcdms.pipeline_settings import Sampling
 from pcdms.presets import PRESETS, Preset
 from pcdms.sampling import to_signed
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
@@ -27,11 +30,6 @@ from pcdms.training.losses import (
     RefineLoss,
 )
 from pcdms.training.recipes import RECIPES, TRAINED_PARTS, Recipe
-from pcdms_data.images import load_batch
-from pcdms_data.pairs import load_pairs
-from pcdms_data.types import InputError, Pair
-from torch import Tensor, nn
-
 from pcdms_bench.people_targets import people_targets
 from pcdms_bench.training_tables import (
     TrainingPictures,
@@ -41,6 +39,9 @@ from pcdms_bench.training_tables import (
     picture_table,
     read_pictures,
 )
+from pcdms_data.images import load_batch
+from pcdms_data.pairs import load_pairs
+from pcdms_data.types import InputError, Pair
 
 PROGRESS = Callable[[str, int, int, float], None]
 """(part, step, steps, loss) after every step."""
@@ -180,7 +181,9 @@ class _Trainer:
         kept = kept_table(
             self._training / "canvas.safetensors",
             self._key("vae"),
-            lambda: dict(zip(("canvas", "masked"), canvas_moments(vae, self.pictures), strict=True)),
+            lambda: dict(
+                zip(("canvas", "masked"), canvas_moments(vae, self.pictures), strict=True)
+            ),
         )
         predicted = None
         if self.recipe.predicted:

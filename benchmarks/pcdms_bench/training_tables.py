@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
 from pcdms.encoders import encoder_pixels, image_embedding, source_tokens
 from pcdms.pipeline_config import EncoderInput, PipelineConfig
 from pcdms.sampling import masked_canvas, to_signed
@@ -20,9 +24,6 @@ from pcdms.training.losses import PairTable, PictureTable
 from pcdms_data.images import load_labels, load_picture
 from pcdms_data.pose_drawing import draw_pose
 from pcdms_data.types import Keypoints, Pair, Picture
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-from torch.nn import functional
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,22 +101,19 @@ def picture_table(
         return encoder_pixels(pictures.pixels[rows], settings)
 
     count = len(pictures.handles)
-    with torch.autocast("cpu", torch.bfloat16):
-        tokens = batched(
-            count,
-            64,
-            lambda rows: source_tokens(source_encoder, pixels(rows, config.source_encoder)).half(),
-        )
+
+    def tokens_of(rows: slice) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return source_tokens(source_encoder, pixels(rows, config.source_encoder)).half()
+
     embedding = batched(
         count,
         64,
         lambda rows: image_embedding(image_encoder, pixels(rows, config.image_encoder)),
     )
-    drawn = np.stack(
-        [draw_pose(k.xy, k.visible, k.size, config.frame) for k in pictures.keypoints]
-    )
+    drawn = np.stack([draw_pose(k.xy, k.visible, k.size, config.frame) for k in pictures.keypoints])
     return PictureTable(
-        tokens=tokens,
+        tokens=batched(count, 64, tokens_of),
         embedding=embedding,
         pose=pose_vectors(pictures.keypoints),
         pose_image=torch.from_numpy(drawn).permute(0, 3, 1, 2).contiguous(),
@@ -159,9 +157,7 @@ def canvas_moments(vae: Any, pictures: TrainingPictures) -> tuple[Tensor, Tensor
     pairs = pictures.pairs
     canvas = latent_moments(
         vae,
-        lambda rows: torch.cat(
-            [pixels[pairs.source[rows]], pixels[pairs.target[rows]]], dim=-1
-        ),
+        lambda rows: torch.cat([pixels[pairs.source[rows]], pixels[pairs.target[rows]]], dim=-1),
         len(pairs.source),
     )
     masked = latent_moments(

@@ -16,9 +16,12 @@ from torch.nn import functional
 
 @dataclass(frozen=True, eq=False)
 class EncoderTargets:
-    """What the pictures show: `identity` int64 (N,), `classes` int64 (N, G) with `class_sizes`,
-    `values` float (N, A) such as garment colours, `pose` (N, 2K) in [0, 1], `visible` bool (N, K),
-    `thumbnail` float (N, 3, 12, 8) in [0, 1], `parts` uint8 (N, S, S) body part of each pixel."""
+    """What each of N pictures shows.
+
+    `identity` int64 (N,), `classes` int64 (N, G) with `class_sizes`, `values` float (N, A) such as
+    garment colours, `pose` (N, 2K) in [0, 1], `visible` bool (N, K), `thumbnail` float
+    (N, 3, 12, 8) in [0, 1], `parts` uint8 (N, S, S) body part of each pixel.
+    """
 
     identity: Tensor
     classes: Tensor

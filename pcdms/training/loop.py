@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from pcdms_data.types import InputError
 from torch import Tensor, nn
+
+from pcdms_data.types import InputError
 
 Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 """(module, row numbers (B,), generator) -> scalar loss."""
@@ -94,7 +95,9 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(
-        mixed_precision=settings.mixed_precision, cpu=device == "cpu", step_scheduler_with_optimizer=False
+        mixed_precision=settings.mixed_precision,
+        cpu=device == "cpu",
+        step_scheduler_with_optimizer=False,
     )
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -194,4 +197,6 @@ def _log(path: Path, losses: list[tuple[int, float, float]]) -> None:
         writer = csv.writer(handle)
         if new:
             writer.writerow(("step", "loss", "seconds"))
-        writer.writerows((step, f"{value:.6f}", f"{seconds:.1f}") for step, value, seconds in losses)
+        writer.writerows(
+            (step, f"{value:.6f}", f"{seconds:.1f}") for step, value, seconds in losses
+        )

@@ -29,8 +29,11 @@ class PairTable:
 
 @dataclass(frozen=True, eq=False)
 class PictureTable:
-    """What is known of each picture: tokens (N, T, Dt), embeddings (N, D), poses (N, 2K),
-    pose drawings uint8 (N, 3, H, W), person share of each latent cell (N, 1, h, w)."""
+    """What is known of each of N pictures.
+
+    `tokens` (N, T, Dt), `embedding` (N, D), `pose` (N, 2K) in [0, 1], `pose_image` uint8
+    (N, 3, H, W), `person` (N, 1, h, w): share of person pixels in each latent cell.
+    """
 
     tokens: Tensor
     embedding: Tensor
@@ -54,7 +57,9 @@ def _noisy(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return (noisy latents, time steps, regression target) of clean latents."""
     noise = torch.randn(clean.shape, generator=generator).to(clean.device)
-    time = torch.randint(0, scheduler.config["num_train_timesteps"], (len(clean),), generator=generator)
+    time = torch.randint(
+        0, scheduler.config["num_train_timesteps"], (len(clean),), generator=generator
+    )
     time = time.to(clean.device)
     noisy: Any = scheduler.add_noise(clean, noise, time)
     kind = scheduler.config["prediction_type"]

@@ -59,9 +59,7 @@ RECIPES: dict[str, Recipe] = {
             "prior": TrainSettings(
                 steps=100_000, batch_size=1024, learning_rate=1e-5, max_grad_norm=10.0, seed=42
             ),
-            "inpaint": TrainSettings(
-                steps=1_000_000, batch_size=64, learning_rate=1e-4, seed=42
-            ),
+            "inpaint": TrainSettings(steps=1_000_000, batch_size=64, learning_rate=1e-4, seed=42),
             "refine": TrainSettings(steps=1_000_000, batch_size=128, learning_rate=1e-5, seed=42),
         },
     ),
