@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from pcdms_reports.records import ScoreRow
-from pcdms_reports.scores import merge_scores, write_scores
 from PIL import Image
 from safetensors.numpy import save_file
+
+from pcdms_reports.records import ScoreRow
+from pcdms_reports.scores import merge_scores, write_scores
 
 PAIRS = [f"id{i:02d}_front_to_id{i:02d}_side" for i in range(5)]
 NO_WEIGHTS = "no weights <script>alert(1)</script>; run `pcdms-bench weights fetch lpips`"

@@ -60,14 +60,11 @@ def cost_row(
 
     Without a value the row is `unavailable`; a value with a reason is `indicative`.
     """
-    if value is None:
-        status = "unavailable"
-    else:
-        status = "indicative" if reason else "ok"
+    known = "indicative" if reason else "ok"
     return ScoreRow(
         run=spec.hash8, method=spec.method, stages=spec.stages, stage=stage, dataset=spec.dataset,
         split=spec.split, resolution="", protocol="", metric=metric, value=value, ci_low=None,
         ci_high=None, n=n, n_expected=n_expected, extractor="", reference="",
         selection=spec.selection, samples=spec.samples, weights=spec.weights, seed=spec.seed,
-        status=status, reason=reason,
+        status="unavailable" if value is None else known, reason=reason,
     )  # fmt: skip

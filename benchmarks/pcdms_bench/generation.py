@@ -28,6 +28,8 @@ from pcdms_bench.spec import RunSpec
 
 PAIRS_AT_ONCE = 16
 """Pairs handed at once to a method that reports no progress of its own."""
+STAGED_AT_ONCE = 256
+"""Pairs handed at once to one stage; the embeddings are stored after each such call."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _generate_stage(work: Work, stage: str, status: RunStatus) -> Cost:
 
 def _parts(work: Work, pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
     """Yield the pairs in the pieces in which the method gets them."""
-    size = work.batch_size or (len(pairs) if _is_staged(work.method) else PAIRS_AT_ONCE)
+    size = work.batch_size or (STAGED_AT_ONCE if _is_staged(work.method) else PAIRS_AT_ONCE)
     if needs_all_pairs(work.method):
         size = len(pairs)
     for start in range(0, len(pairs), size):
@@ -136,8 +138,15 @@ def _call(work: Work, stage: str, pairs: Sequence[Pair], advance: Advance) -> di
         failed = work.method.generate(pairs, out, seed, samples)
         advance(len(pairs))
         return failed
+    counted = 0
+
+    def count(done: int, total: int) -> None:
+        nonlocal counted
+        advance(done - counted)
+        counted = done
+
     staged = cast(StagedMethod, work.method)
-    return staged.generate_stage(stage, pairs, out, seed, samples, progress=advance)
+    return staged.generate_stage(stage, pairs, out, seed, samples, progress=count)
 
 
 def _lacking(work: Work, stage: str, pairs: Sequence[Pair]) -> dict[str, int]:

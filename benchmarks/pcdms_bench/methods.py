@@ -16,6 +16,13 @@ from pcdms_bench.suggestions import check_choice
 SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 """Preset -> folder below `pcdms/pretrained` that comes with the package."""
 
+STAGE_PARTS = {
+    "prior": ("prior", "image_encoder"),
+    "inpaint": ("inpaint", "vae", "source_encoder"),
+    "refine": ("refine", "vae", "source_encoder"),
+}
+"""Stage of `pcdms` -> the parts of a model directory that it computes with."""
+
 
 class Method(Protocol):
     """What the runner needs of a method; see architecture.md of the specification."""
@@ -47,7 +54,7 @@ class StagedMethod(Method, Protocol):
         out: Path,
         seed: int,
         samples: int = 1,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, str]:
         """Leave one stage's output of every pair; return {pair_id: reason} of the failed ones."""
 
@@ -153,7 +160,6 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
             chunk=spec.chunk or 8,
             device=around.device,
             dtype=spec.dtype,
-            selection=spec.selection,
         )
         return method
     from pcdms_baselines.methods import make_baseline
@@ -173,8 +179,12 @@ def needs_all_pairs(method: Method) -> bool:
 
 def parameters_of(method: Method) -> dict[str, int]:
     """Return {stage: learned parameters it uses}; 0 for a method that learns nothing."""
-    counts = getattr(method, "stage_parameters", None)
-    if counts is not None:
-        return {stage: int(count) for stage, count in counts().items()}
-    total = int(getattr(method, "parameters", 0))
-    return {stage: total for stage in method.stages if stage != "truth"}
+    weights = getattr(method, "weights", None)
+    if method.name != "pcdms" or weights is None:
+        return {stage: int(getattr(method, "parameters", 0)) for stage in method.stages}
+    from pcdms.model_directory import count_parameters
+
+    return {
+        stage: sum(count_parameters(weights, part) for part in STAGE_PARTS[stage])
+        for stage in method.stages
+    }

@@ -7,7 +7,8 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdms_data.types import Gallery, Pair
+from pcdms_data.images import load_picture
+from pcdms_data.types import Gallery, Pair, Picture, PictureError
 from pcdms_reports.records import COLUMNS, ScoreRow
 
 from pcdms_bench.cost_rows import cost_rows
@@ -43,6 +44,7 @@ def score_run(
     A pair that cannot be scored is noted in `status.json`.
     """
     status = RunStatus.read(folder)
+    status.failed = {} if status.state == "unavailable" else dict(status.failed)
     failures = _failures(status, pairs)
     rows: list[ScoreRow] = []
     pair_rows: list[tuple[object, ...]] = []
@@ -58,7 +60,12 @@ def score_run(
                 )
                 rows += found
                 pair_rows += frame.itertuples(index=False, name=None)
+                lost = _unscored(stage, folder, pairs, found, set(frame["pair_id"]), failures)
+                status.failed.update(lost)
     rows += [row for row in cost_rows(folder, spec, len(pairs)) if row.metric in metrics]
+    if status.failed and status.state == "complete":
+        status.state = "partial"
+    status.write(folder)
     if status.state in ("unavailable", "failed"):
         rows = [_explained(row, status) for row in rows]
     _keep(folder, rows, pair_rows)
@@ -100,6 +107,31 @@ def _failures(status: RunStatus, pairs: Sequence[Pair]) -> dict[str, str]:
     if status.state == "unavailable":
         return {pair.pair_id: status.reason for pair in pairs}
     return dict(status.failed)
+
+
+def _unscored(
+    stage: str,
+    folder: Path,
+    pairs: Sequence[Pair],
+    rows: Sequence[ScoreRow],
+    scored: set[object],
+    failures: dict[str, str],
+) -> dict[str, str]:
+    """Return {pair_id: reason} of pairs whose pictures exist but could not be scored."""
+    if stage == "prior" or all(row.n == row.n_expected for row in rows):
+        return {}
+    lost = {}
+    for pair in pairs:
+        if pair.pair_id in failures or pair.pair_id in scored:
+            continue
+        name = f"{pair.pair_id}.png"
+        generated = Picture(name, folder / SAMPLES / stage / name)
+        for picture in (generated, pair.target):
+            try:
+                load_picture(picture)
+            except PictureError as error:
+                lost[pair.pair_id] = str(error)
+    return lost
 
 
 def _explained(row: ScoreRow, status: RunStatus) -> ScoreRow:

@@ -29,7 +29,7 @@ from pcdms.training.losses import (
     PriorLoss,
     RefineLoss,
 )
-from pcdms.training.recipes import RECIPES, TRAINED_PARTS, Recipe
+from pcdms.training.recipes import NETWORKS_OF, RECIPES, Recipe
 from pcdms_bench.people_targets import people_targets
 from pcdms_bench.training_tables import (
     TrainingPictures,
@@ -75,13 +75,13 @@ def train_parts(stage: str, run: TrainingRun, progress: PROGRESS | None = None) 
     if run.preset not in PRESETS:
         raise InputError(f"unknown preset {run.preset!r}, expected one of {', '.join(PRESETS)}")
     recipe = RECIPES[run.preset]
-    parts = [p for p in TRAINED_PARTS if p in recipe.settings] if stage == "all" else [stage]
-    for part in parts:
-        if part not in recipe.settings:
-            raise InputError(
-                f"preset {run.preset!r} does not train {part!r}, "
-                f"expected one of {', '.join(recipe.settings)} or all"
-            )
+    known = [name for name, nets in NETWORKS_OF.items() if set(nets) <= set(recipe.settings)]
+    if stage not in (*known, "all"):
+        raise InputError(
+            f"preset {run.preset!r} does not train {stage!r}, "
+            f"expected one of {', '.join(known)} or all"
+        )
+    parts = known if stage == "all" else [stage]
     trainer = _Trainer(run, PRESETS[run.preset], recipe, progress)
     for part in parts:
         getattr(trainer, part)()
@@ -137,7 +137,7 @@ class _Trainer:
             std = torch.tensor(CLIP_STD).reshape(1, 3, 1, 1)
             pixels = ((normalised * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
             loss = EncoderLoss(pixels, targets, views, CLIP_MEAN, CLIP_STD, shape["patch_size"])
-            self._loop(name, heads, loss, len(views), "encoders")
+            self._loop(name, heads, loss, len(views))
             save_part(self.run.out, name, encoder)
 
     def autoencoder(self) -> None:
@@ -145,7 +145,7 @@ class _Trainer:
         torch.manual_seed(self.run.seed)
         vae: Any = self.preset.build_vae()
         pixels = torch.from_numpy(self.pictures.pixels)
-        self._loop("vae", vae, AutoencoderLoss(pixels), len(pixels), "autoencoder")
+        self._loop("vae", vae, AutoencoderLoss(pixels), len(pixels))
         with torch.inference_mode():
             sample = to_signed(pixels[:: max(1, len(pixels) // 256)], torch.float32)
             spread = float(vae.encode(sample).latent_dist.mean.std())
@@ -170,7 +170,7 @@ class _Trainer:
             self.recipe.drop,
             self.recipe.noise_offset,
         )
-        self._loop("prior", model, loss, len(self.pairs), "prior")
+        self._loop("prior", model, loss, len(self.pairs))
         save_part(self.run.out, "prior", model)
 
     def inpaint(self) -> None:
@@ -206,7 +206,7 @@ class _Trainer:
         )
         torch.manual_seed(self.run.seed)
         model = self.preset.build_inpaint()
-        self._loop("inpaint", model, loss, len(self.pairs), "inpaint")
+        self._loop("inpaint", model, loss, len(self.pairs))
         save_part(self.run.out, "inpaint", model)
 
     def refine(self) -> None:
@@ -233,15 +233,15 @@ class _Trainer:
         )
         torch.manual_seed(self.run.seed)
         model = self.preset.build_refine()
-        self._loop("refine", model, loss, len(self.pairs), "refine")
+        self._loop("refine", model, loss, len(self.pairs))
         save_part(self.run.out, "refine", model)
 
     @property
     def _training(self) -> Path:
         return self.run.out / "training"
 
-    def _settings(self, part: str) -> TrainSettings:
-        settings = self.recipe.settings[part]
+    def _settings(self, name: str) -> TrainSettings:
+        settings = self.recipe.settings[name]
         return replace(
             settings,
             steps=self.run.steps or settings.steps,
@@ -249,9 +249,9 @@ class _Trainer:
             mixed_precision=self.run.mixed_precision,
         )
 
-    def _loop(self, name: str, module: nn.Module, loss: Loss, rows: int, part: str) -> None:
+    def _loop(self, name: str, module: nn.Module, loss: Loss, rows: int) -> None:
         """Run the loop for one network and write its line of facts."""
-        settings = self._settings(part)
+        settings = self._settings(name)
 
         def report(step: int, steps: int, value: float) -> None:
             if self.progress is not None:

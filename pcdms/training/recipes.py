@@ -10,13 +10,19 @@ from dataclasses import dataclass
 
 from pcdms.training.loop import TrainSettings
 
-TRAINED_PARTS = ("encoders", "autoencoder", "prior", "inpaint", "refine")
-"""What `train --stage` accepts besides `all`, in the order of dependence."""
+NETWORKS_OF: dict[str, tuple[str, ...]] = {
+    "encoders": ("image_encoder", "source_encoder"),
+    "autoencoder": ("vae",),
+    "prior": ("prior",),
+    "inpaint": ("inpaint",),
+    "refine": ("refine",),
+}
+"""What `train --stage` accepts besides `all`, in the order of dependence, and what it trains."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings per part and the options of the losses.
+    """Settings per network and the options of the losses.
 
     `pairs` is how many training pairs are used (None: all); `known_weight`, `person_weight`,
     `noise_offset`, `drop` are those of the losses; `predicted` says whether stage `inpaint` also
@@ -40,8 +46,9 @@ RECIPES: dict[str, Recipe] = {
         size="full",
         pairs=12_000,
         settings={
-            "encoders": TrainSettings(steps=700, batch_size=32, learning_rate=1e-3),
-            "autoencoder": TrainSettings(steps=2500, batch_size=8, learning_rate=1e-3),
+            "image_encoder": TrainSettings(steps=700, batch_size=32, learning_rate=1e-3),
+            "source_encoder": TrainSettings(steps=500, batch_size=32, learning_rate=1e-3),
+            "vae": TrainSettings(steps=2500, batch_size=8, learning_rate=1e-3),
             "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
             "inpaint": TrainSettings(steps=5000, batch_size=16, learning_rate=5e-4),
             "refine": TrainSettings(steps=2500, batch_size=16, learning_rate=5e-4),

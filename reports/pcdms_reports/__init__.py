@@ -26,7 +26,7 @@ __all__ = ["load_scores", "merge_scores", "stage_table", "stage_tables", "write_
            "write_scores"]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that importing `records` alone stays without pandas."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pcdms_reports.folders import RunFolder, find_runs
 from pcdms_reports.markdown import legend_of, to_markdown
@@ -117,6 +117,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _code
     page = environment.get_template("report.html.j2").render(
         title=title,
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
@@ -218,6 +219,15 @@ def _details(run: RunFolder) -> RunDetails:
 
 def _words(scores: pd.DataFrame) -> list[MetricWords]:
     return [words_of(name) for name in sorted({str(m) for m in scores["metric"]}, key=metric_order)]
+
+
+def _code(text: str) -> Markup:
+    """Return escaped text in which what stands between backticks is marked as code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts) if len(parts) % 2 else escape(text)
 
 
 def _slug(title: str) -> str:

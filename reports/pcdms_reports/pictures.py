@@ -6,7 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -15,20 +15,13 @@ from pcdms_reports.folders import RunFolder, read_pair_scores
 from pcdms_reports.metric_words import words_of
 from pcdms_reports.nearest import nearest_targets
 from pcdms_reports.records import RecordError
+from pcdms_reports.tables import is_bound
 
 PAIR_METRICS = ("masked_l1", "ssim")
-PICTURE_STAGES = ("inpaint", "refine")
+PICTURE_STAGES = ("final", "inpaint", "refine")
 MAX_HEIGHT = 256
 _PAIR_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-
-
-@dataclass(frozen=True)
-class GridColumn:
-    """A column heading; `note` stands below it in small type."""
-
-    title: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class GridRow:
 class Grid:
     """The whole grid; `notices` tell what could not be read."""
 
-    columns: tuple[GridColumn, ...]
+    columns: tuple[str, ...]
     rows: tuple[GridRow, ...]
     notices: tuple[str, ...]
 
@@ -74,12 +67,13 @@ class Grid:
 class _Source:
     """Where one column's pictures lie. `bound` columns are left out of the best marks."""
 
-    column: GridColumn
+    title: str
     folder: Path
     alt: str
     stage: str = ""
     scores: dict[tuple[str, str, str, str], float] | None = None
     nearest: dict[str, tuple[str, float]] | None = None
+    failed: dict[str, str] = field(default_factory=dict)
     bound: bool = False
 
 
@@ -97,20 +91,20 @@ def build_grid(runs: Sequence[RunFolder], protocol: str, max_pairs: int = 16) ->
     if not pairs:
         return None
     notices: list[str] = []
-    staged = [run for run in runs if not (run.path / "samples" / "final").is_dir()]
+    staged = [run for run in runs if not _has_stage(run, "final")]
     single = [run for run in runs if run not in staged]
     names = [run.method for run in runs]
     sources = [
-        _Source(GridColumn("source"), examples / "source", "source picture"),
-        _Source(GridColumn("target pose"), examples / "pose", "target pose"),
+        _Source("source", examples / "source", "source picture"),
+        _Source("target pose", examples / "pose", "target pose"),
     ]
     for run in staged:
         sources += _columns(run, pairs, examples, names, notices)
-    sources.append(_Source(GridColumn("target"), examples / "target", "target picture"))
+    sources.append(_Source("target", examples / "target", "target picture"))
     for run in single:
         sources += _columns(run, pairs, examples, names, notices)
     rows = tuple(GridRow(pair, _cells(pair, sources, protocol)) for pair in pairs)
-    return Grid(tuple(source.column for source in sources), rows, tuple(notices))
+    return Grid(tuple(source.title for source in sources), rows, tuple(notices))
 
 
 def picture_uri(path: Path) -> tuple[str, int, int]:
@@ -161,32 +155,36 @@ def _columns(
     """Return the columns of one run: what it has pictures of."""
     method = run.method if names.count(run.method) == 1 else f"{run.method} [{run.run}]"
     sources: list[_Source] = []
+    scores, nearest = {}, {}
     try:
         scores = read_pair_scores(run.path / "pairs.csv", pairs, PAIR_METRICS)
         nearest = nearest_targets(run.path / "embeddings.safetensors", pairs)
     except (RecordError, OSError, ValueError) as error:
         notices.append(f"{method}: {error}")
-        scores, nearest = {}, {}
+    failed = (run.status or {}).get("failed")
+    reasons = {str(k): str(v) for k, v in failed.items()} if isinstance(failed, dict) else {}
     if nearest:
-        column = GridColumn(f"{method} · prior", "nearest of the targets shown here")
-        alt = f"target nearest to the prior's embedding, {method}"
-        sources.append(_Source(column, examples / "target", alt, nearest=nearest, bound=True))
-    stages = [stage for stage in PICTURE_STAGES if (run.path / "samples" / stage).is_dir()]
-    if (run.path / "samples" / "final").is_dir():
-        stages = ["final", *stages]
-    for stage in stages:
+        alt = f"target nearest to the prior's embedding, {method},"
+        source = _Source(f"{method} · prior", examples / "target", alt, nearest=nearest)
+        sources.append(source)
+    for stage in (stage for stage in PICTURE_STAGES if _has_stage(run, stage)):
         title = method if stage == "final" else f"{method} · {stage}"
         sources.append(
             _Source(
-                GridColumn(title),
+                title,
                 run.path / "samples" / stage,
                 f"{title}, generated picture",
-                stage,
-                scores,
-                bound=run.method in ("target-copy", "vae-roundtrip"),
+                stage=stage,
+                scores=scores,
+                failed=reasons,
+                bound=is_bound(run.method, str((run.spec or {}).get("stages", ""))),
             )
         )
     return sources
+
+
+def _has_stage(run: RunFolder, stage: str) -> bool:
+    return (run.path / "samples" / stage).is_dir()
 
 
 def _cells(pair: str, sources: Sequence[_Source], protocol: str) -> tuple[GridCell, ...]:
@@ -210,20 +208,22 @@ def _cell(pair: str, source: _Source, protocol: str, best: dict[str, float]) -> 
         if pair not in source.nearest:
             return GridCell(source.alt, missing="no embedding")
         shown, cosine = source.nearest[pair]
-        caption = f"{'its own target' if shown == pair else 'another target'}, cosine {cosine:.3f}"
+        which = "this pair's target" if shown == pair else "another pair's target"
+        caption = f"nearest shown: {which}, cosine {cosine:.3f}"
     scores = []
     for metric in PAIR_METRICS:
         value = (source.scores or {}).get((pair, source.stage, protocol, metric))
         if value is not None:
             words = words_of(metric)
             mark = not source.bound and value == best.get(metric)
-            scores.append(GridScore(words.title, words.format(value)[:6], mark))
+            scores.append(GridScore(words.title, words.format(value), mark))
     path = source.folder / f"{shown}.png"
     alt = f"{source.alt} of pair {pair}"
     try:
         uri, width, height = picture_uri(path)
     except FileNotFoundError:
-        return GridCell(alt, missing="no picture", caption=caption, scores=tuple(scores))
+        missing = source.failed.get(pair, "no picture")
+        return GridCell(alt, missing=missing, caption=caption, scores=tuple(scores))
     except _UNREADABLE:
         return GridCell(alt, missing="picture not readable", caption=caption, scores=tuple(scores))
     return GridCell(alt, uri, width, height, "", caption, tuple(scores))

@@ -25,8 +25,8 @@ INK, MUTED, GRID, STAGE, BASELINE, BOUND = (
 CSS_NAMES = {
     INK: "ink", MUTED: "muted", GRID: "grid", STAGE: "stage", BASELINE: "baseline", BOUND: "bound",
 }  # fmt: skip
-WIDTH, ROW_HEIGHT, TOP, BOTTOM, RIGHT = 5.4, 0.29, 0.08, 0.52, 0.75
-LONGEST_LABEL = 38
+WIDTH, ROW_HEIGHT, TOP, BOTTOM, RIGHT = 4.3, 0.29, 0.08, 0.46, 0.7
+LONGEST_LINE = 26
 
 Point = tuple[StageRow, Cell, float]
 
@@ -34,28 +34,34 @@ Point = tuple[StageRow, Cell, float]
 def metric_figure(table: StageTable, metric: str) -> Figure:
     """Return the plot of one column of `table`: a line of the plot for each row with a number.
 
-    Stages of one run are joined by a line; hollow diamonds are bounds that use the target. Raises
+    Stages of one run are joined by a line; hollow diamonds are bounds that use the target, hollow
+    triangles at the edge bounds so far off that they would hide the other differences. Raises
     RecordError when the column is not there or holds no number.
     """
     words, points = _points(table, metric)
     labels = [_short(row.label) for row, _, _ in points]
-    height = ROW_HEIGHT * len(points) + TOP + BOTTOM
-    left = 0.25 + 0.072 * max(len(label) for label in labels)
+    row_height = ROW_HEIGHT * (1.4 if any("\n" in label for label in labels) else 1)
+    height = row_height * len(points) + TOP + BOTTOM
+    left = 0.2 + 0.07 * max(len(line) for label in labels for line in label.split("\n"))
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasSVG(figure)
-    inner = (WIDTH - left - RIGHT) / WIDTH, ROW_HEIGHT * len(points) / height
+    inner = (WIDTH - left - RIGHT) / WIDTH, row_height * len(points) / height
     axes = figure.add_axes((left / WIDTH, BOTTOM / height, *inner))
     axes.set_ylim(len(points) - 0.5, -0.5)
     axes.set_yticks(range(len(points)), labels, parse_math=False)
+    low, high = _scale(points)
     for place, point in enumerate(points):
-        _draw(axes, place, point)
+        _draw(axes, place, point, low, high)
     _join_stages(axes, points)
     direction = f" ({words.phrase})" if words.direction != "none" else ""
     axes.set_xlabel(words.title + direction, color=MUTED, fontsize=9, parse_math=False)
-    axes.margins(x=0.08)
     if words.direction == "one":
         axes.axvline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     _plain_axes(axes)
+    axes.set_xlim(low, high)
+    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+    if words.name == "parameters":
+        axes.xaxis.set_major_formatter(lambda value, _: words.format(value))
     return figure
 
 
@@ -107,22 +113,41 @@ def _points(table: StageTable, metric: str) -> tuple[MetricWords, list[Point]]:
 
 
 def _short(label: str) -> str:
-    """Return `label` with its middle left out where it would leave no room for the plot."""
-    half = LONGEST_LABEL // 2
-    return label if len(label) <= LONGEST_LABEL else f"{label[:half]}…{label[1 - half :]}"
+    """Return `label` on two lines if it names its stages, the middle of long lines left out."""
+    half = LONGEST_LINE // 2
+    return "\n".join(
+        line if len(line) <= LONGEST_LINE else f"{line[:half]}…{line[1 - half :]}"
+        for line in label.split(" of ", 1)
+    )
 
 
-def _draw(axes: Axes, place: int, point: Point) -> None:
+def _scale(points: list[Point]) -> tuple[float, float]:
+    """Return the ends of the axis: all rows, and the bounds that at most double their span."""
+    inside = [point for point in points if not point[0].bound] or points
+    ends = [end for _, cell, value in inside for end in (cell.low, cell.high, value)]
+    low, high = (pick(end for end in ends if end is not None) for pick in (min, max))
+    span = high - low or abs(high) * 0.1 or 1.0
+    near = [value for _, _, value in points if low - span <= value <= high + span]
+    low, high = min(low, *near), max(high, *near)
+    margin = 0.08 * (high - low or 2 * span)
+    return low - margin, high + margin
+
+
+def _draw(axes: Axes, place: int, point: Point, low: float, high: float) -> None:
     row, cell, value = point
     colour = BOUND if row.bound else BASELINE if row.stage == "final" else STAGE
     marker = "D" if row.bound else "s" if row.stage == "final" else "o"
-    if cell.low is not None and cell.high is not None:
+    on_scale = low <= value <= high
+    if not on_scale:
+        marker, edge = (">", high) if value > high else ("<", low)
+        value = edge + (low - high if value > high else high - low) * 0.02
+    if cell.low is not None and cell.high is not None and on_scale:
         axes.plot([cell.low, cell.high], [place, place], color=colour, linewidth=1.8, zorder=3,
                   solid_capstyle="butt")  # fmt: skip
     axes.plot([value], [place], marker=marker, markersize=6.5, color=colour, linestyle="none",
               markerfacecolor="none" if row.bound else colour, markeredgewidth=1.4,
               zorder=4)  # fmt: skip
-    axes.annotate(cell.text.split(" ±")[0], (1.02, place), xycoords=("axes fraction", "data"),
+    axes.annotate(cell.number, (1.02, place), xycoords=("axes fraction", "data"),
                   va="center", ha="left", fontsize=9, color=INK, annotation_clip=False,
                   parse_math=False)  # fmt: skip
 

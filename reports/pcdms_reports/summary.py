@@ -14,22 +14,23 @@ LEADING = ("masked_l1", "ssim", "l1", "psnr")
 
 def summarise(tables: Sequence[StageTable], scores: pd.DataFrame) -> str:
     """Return what the tables of one comparison say, and how many numbers are missing."""
-    sentences = [_leading_sentence(tables), _missing_sentence(scores)]
+    where = f"of {scores['dataset'].iloc[0]} ({scores['split'].iloc[0]} split)"
+    sentences = [_leading_sentence(tables, where), _missing_sentence(scores)]
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _leading_sentence(tables: Sequence[StageTable]) -> str:
+def _leading_sentence(tables: Sequence[StageTable], where: str) -> str:
     for metric in LEADING:
         for table in tables:
             names = [words.name for words in table.columns]
             if metric in names:
-                sentence = _compare(table, names.index(metric))
+                sentence = _compare(table, names.index(metric), where)
                 if sentence:
                     return sentence
     return "No picture of this comparison could be scored."
 
 
-def _compare(table: StageTable, index: int) -> str:
+def _compare(table: StageTable, index: int, where: str) -> str:
     """Return how the last stage of the staged method stands against the best of the others."""
     words = table.columns[index]
     rows = [row for row in table.rows if row.cells[index].value is not None and not row.bound]
@@ -39,23 +40,33 @@ def _compare(table: StageTable, index: int) -> str:
     ours = max(staged, key=lambda row: _STAGES.index(row.stage)) if staged else None
     ranked = sorted(rows, key=lambda row: _loss(row.cells[index], words.direction))
     lead = ours or ranked[0]
-    count = f"On {lead.count} pair{'' if lead.count == '1' else 's'}"
-    text = f"{count}, {lead.label} has {words.title} {lead.cells[index].text} ({words.phrase})"
+    pairs = "pair" if lead.count == "1" else "pairs"
+    text = (
+        f"On {lead.count} {pairs} {where}, {lead.label} has a {words.title} of "
+        f"{lead.cells[index].text} ({words.phrase})"
+    )
+    sentences = []
     others = [row for row in ranked if row.method != lead.method]
-    if not others:
-        return f"{text}."
-    return f"{text}; {_verdict(lead, others[0], index, words.direction)}."
+    sentences.append(
+        f"{text}; {_verdict(lead, others[0], index, words.direction)}." if others else f"{text}."
+    )
+    before = [row for row in staged if row.run == lead.run and row.stage != lead.stage]
+    if before:
+        sentences.append(
+            f"The stage before, {before[-1].stage}, has {before[-1].cells[index].text}."
+        )
+    return " ".join(sentences)
 
 
 def _verdict(lead: StageRow, other: StageRow, index: int, direction: str) -> str:
     a, b = lead.cells[index], other.cells[index]
     against = f"{other.label}, the best other method, with {b.text}"
     if a.value == b.value:
-        verdict = f"equal to {against}"
+        verdict = f"that is equal to {against}"
     elif _loss(a, direction) < _loss(b, direction):
-        verdict = f"better than {against}"
+        verdict = f"that is better than {against}"
     else:
-        verdict = f"behind {against}"
+        verdict = f"that is behind {against}"
     if None in (a.low, a.high, b.low, b.high):
         return verdict
     apart = a.high < b.low or b.high < a.low  # type: ignore[operator]

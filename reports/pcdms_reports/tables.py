@@ -40,6 +40,16 @@ class Cell:
     notes: tuple[int, ...] = ()
 
     @property
+    def number(self) -> str:
+        """Return the text without its interval."""
+        return self.text.partition(" ± ")[0]
+
+    @property
+    def spread(self) -> str:
+        """Return the half width of the interval as text, empty without one."""
+        return self.text.partition(" ± ")[2]
+
+    @property
     def marks(self) -> str:
         """Return the footnote numbers as superscripts."""
         return " ".join(str(note).translate(SUPERSCRIPTS) for note in self.notes)
@@ -231,7 +241,7 @@ def _caption(frame: pd.DataFrame, note: str) -> str:
         parts.append(f"frame {fields['resolution']}")
     parts.append(f"{expected[0]} pairs" if len(expected) == 1 else "rows differ in their pairs")
     first = fields["selection"] in ("", "first")
-    parts.append("first sample" if first else f"selection {fields['selection']}")
+    parts.append("first sample per pair" if first else f"selection {fields['selection']}")
     caption = ", ".join(parts)
     return f"{caption}. {note}" if note else caption
 

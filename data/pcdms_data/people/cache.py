@@ -30,6 +30,7 @@ from pcdms_data.types import Keypoints, Picture
 
 KIND = "people"
 _FORMAT = 1  # raise when the files of an entry change their meaning
+_NO_PART_IN_PIXELS = ("__init__", "cache", "export", "render_worker", "sheet", "speed", "stats")
 _INDEX, _KEYPOINTS = "index.json", "keypoints.npz"
 
 
@@ -98,7 +99,7 @@ def split_key(plan: SplitPlan) -> str:
 
     decided_by = asdict(plan) | {
         "renderer": str(RENDERER_VERSION),
-        "mesh": _mesh_sha256(),
+        "source": _renderer_sha256(),
         "format": _FORMAT,
     }
     digest = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()[:12]
@@ -107,8 +108,17 @@ def split_key(plan: SplitPlan) -> str:
 
 
 @lru_cache(maxsize=1)
-def _mesh_sha256() -> str:
-    return file_sha256(Path(__file__).with_name("mesh.npz"))
+def _renderer_sha256() -> str:
+    """Hash the mesh and the modules of this folder that have a part in the pixels.
+
+    The version number alone would serve stale pictures to whoever edits the renderer.
+    """
+    here = Path(__file__).parent
+    modules = [path for path in sorted(here.glob("*.py")) if path.stem not in _NO_PART_IN_PIXELS]
+    digest = hashlib.sha256()
+    for path in [here / "mesh.npz", *modules]:
+        digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _write_index(plan: SplitPlan, folder: Path) -> None:

@@ -98,7 +98,8 @@ def contact_shadow(size: tuple[int, int], feet: Floats) -> Array:
     y = (np.arange(height) + 0.5 - float(feet[:, 1].max())) / (0.16 * reach)
     square = (x * x)[None, :] + (y * y)[:, None]
     # A rational bell: exponentials differ in their last bits between processors.
-    bell = 1 / (1 + square * 0.6) ** 3
+    widened = 1 + square * 0.6
+    bell = 1 / (widened * widened * widened)
     return (1 - 0.35 * bell).astype(np.float32)
 
 

@@ -197,11 +197,12 @@ def _composite(fragments: Fragments, colour: Array, background: Array) -> Array:
     height, width = background.shape[:2]
     row, column = np.divmod(fragments.pixel, width * SAMPLES)
     pixel = (row // SAMPLES) * width + column // SAMPLES
-    share = np.bincount(pixel, minlength=height * width).astype(np.float32) / SAMPLES**2
+    each = np.float32(1 / SAMPLES**2)
+    share: Array = np.bincount(pixel, minlength=height * width).astype(np.float32) * each
     out: Array = background.reshape(-1, 3) * (1 - share)[:, None]
     for channel in range(3):
         total = np.bincount(pixel, colour[:, channel], height * width)
-        out[:, channel] += total.astype(np.float32) / SAMPLES**2
+        out[:, channel] += total.astype(np.float32) * each
     return out.reshape(height, width, 3)
 
 

@@ -1,7 +1,7 @@
-"""A rendering process: `python -m pcdms_data.people.render_worker FOLDER`.
+"""A rendering process, started by `rendering.WorkerPool` with a folder as its argument.
 
 The first line of standard input is the plan of the split as JSON, every further line the number of
-a chunk to render into FOLDER. One line answers each: the CPU seconds it took. Ends with its input.
+a chunk to render into the folder. One line answers each: the CPU seconds it took. Ends with its input.
 """
 
 from __future__ import annotations
@@ -25,7 +25,3 @@ def main() -> None:
         render_chunk(plan, folder, int(line))
         sys.stdout.write(f"{time.process_time() - begun}\n")
         sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

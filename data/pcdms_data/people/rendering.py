@@ -33,6 +33,11 @@ PICTURES, PARTS, GARMENTS = "pictures.npy", "parts.npy", "garments.npy"
 BACK_VISIBLE = -0.2
 """A print on the back counts as shown where the cosine of the yaw is below this (102 degrees)."""
 
+# Finds this package wherever the parent found it, behind everything the interpreter has itself.
+_WORKER = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from pcdms_data.people.render_worker import main; main()"
+)
 _SINGLE_PROCESS_LIMIT = 96  # starting a worker takes about as long as this many small pictures
 
 Progress = Callable[[int, int], None]
@@ -142,7 +147,7 @@ def render_chunks(
 def _process_count(pictures: int, workers: int | None) -> int:
     if workers is not None:
         return max(1, workers)
-    if pictures <= _SINGLE_PROCESS_LIMIT:
+    if pictures <= _SINGLE_PROCESS_LIMIT or not sys.executable:
         return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -171,17 +176,14 @@ class WorkerPool:
         environment = os.environ | dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
         )
-        package_root = str(Path(__file__).resolve().parents[2])
-        environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, (package_root, os.environ.get("PYTHONPATH")))
-        )
+        package_root = Path(__file__).resolve().parents[2]
         self._errors: list[IO[bytes]] = []
         self._processes: list[subprocess.Popen[str]] = []
         for _ in range(workers):
             errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the pool
             self._errors.append(errors)
             process = subprocess.Popen(
-                [sys.executable, "-m", "pcdms_data.people.render_worker", str(folder.resolve())],
+                [sys.executable, "-P", "-c", _WORKER, str(package_root), str(folder.resolve())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
