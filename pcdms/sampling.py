@@ -69,7 +69,8 @@ def known_mask(latents: Tensor) -> Tensor:
 def guide(both: Tensor, guidance: float, rescale: float) -> Tensor:
     """Return the guided prediction (B, ...) of unconditional rows stacked on conditional ones.
 
-    `rescale` > 0 pulls its spread back (arXiv 2305.08891, section 3.4). The published stage 3 passes rescale = 2, an extrapolation outside the sensible 0..1.
+    `rescale` > 0 pulls its spread back (arXiv 2305.08891, section 3.4). The published stage 3
+    passes rescale = 2, an extrapolation outside the sensible 0..1.
     """
     unconditional, conditional = both.chunk(2)
     guided = unconditional + guidance * (conditional - unconditional)
