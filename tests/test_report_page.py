@@ -1,0 +1,90 @@
+"""The report page in a real browser: it fits a phone and a desk, and its table sorts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from report_fixture import make_runs
+
+from pcdms_reports import write_report
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage", "--hide-scrollbars",
+)  # fmt: skip
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+
+# Runs in a wrapper page, because the report's own policy forbids foreign scripts. The report is
+# framed at the width under test; what is measured is written into the wrapper's body.
+WRAPPER = """<!doctype html><meta charset="utf-8">
+<iframe id="frame" style="border:0;width:{width}px;height:3000px" src="report.html"></iframe>
+<pre id="result"></pre>
+<script>
+document.getElementById("frame").addEventListener("load", (event) => {{
+  const page = event.target.contentDocument;
+  const body = page.documentElement;
+  const head = page.querySelector("table.scores thead th:nth-child(3)");
+  const column = () => [...page.querySelectorAll("table.scores tbody")][0]
+    .querySelectorAll("tr td:nth-child(3)");
+  const before = [...column()].map((cell) => cell.textContent);
+  head.querySelector("button").click();
+  const sorted = [...column()].map((cell) => Number(cell.dataset.value));
+  head.querySelector("button").click();
+  head.querySelector("button").click();
+  const after = [...column()].map((cell) => cell.textContent);
+  const pictures = [...page.querySelectorAll(".grid img")];
+  document.getElementById("result").textContent = JSON.stringify({{
+    wide: body.scrollWidth - body.clientWidth,
+    outside: [...page.querySelectorAll("body *")]
+      .filter((e) => !e.closest(".scroll"))
+      .filter((e) => e.getBoundingClientRect().right > body.clientWidth + 1)
+      .map((e) => e.tagName),
+    broken: pictures.filter((picture) => picture.complete && !picture.naturalWidth).length,
+    shown: pictures[0].getBoundingClientRect().width,
+    sorted, restored: JSON.stringify(before) === JSON.stringify(after),
+    requests: page.defaultView.performance.getEntriesByType("resource")
+      .filter((entry) => !entry.name.startsWith("data:")).length,
+  }});
+}});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = make_runs(tmp_path_factory.mktemp("page"))
+    write_report(out, out / "report.html")
+    return out
+
+
+def in_browser(folder, width: int, tmp_path) -> dict:
+    (folder / f"wrapper-{width}.html").write_text(WRAPPER.format(width=width))
+    command = [
+        CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,3200",
+        "--allow-file-access-from-files", "--virtual-time-budget=8000", "--dump-dom",
+        (folder / f"wrapper-{width}.html").as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    assert found.group(1), done.stderr[-2000:]
+    return json.loads(found.group(1))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_only_tables_scroll_sideways_and_sorting_can_be_undone(folder, width, tmp_path):
+    result = in_browser(folder, width, tmp_path)
+    assert result["wide"] <= 0
+    assert result["outside"] == []
+    assert result["broken"] == 0
+    assert result["shown"] == 128
+    assert result["requests"] == 0
+    assert result["sorted"] == sorted(result["sorted"], reverse=True)
+    assert result["restored"]
