@@ -1,7 +1,8 @@
 """A rendering process, started by `rendering.WorkerPool` with a folder as its argument.
 
 The first line of standard input is the plan of the split as JSON, every further line the number of
-a chunk to render into the folder. One line answers each: the CPU seconds it took. Ends with its input.
+a chunk to render into the folder. One line answers each: the CPU seconds it took. It ends with its
+input.
 """
 
 from __future__ import annotations
