@@ -164,6 +164,8 @@ def test_ranks_follow_the_direction_of_the_metric(metric, values, best):
 def test_equal_numbers_share_a_rank_and_counts_have_none():
     rows = [baseline("a", "ssim", 0.5), baseline("b", "ssim", 0.5), baseline("c", "ssim", 0.4)]
     assert ranks(to_frame(rows), "ssim") == {"a": 1, "b": 1, "c": 2}
+    rows = [baseline("a", "ssim", 0.50001), baseline("b", "ssim", 0.50002)]
+    assert ranks(to_frame(rows), "ssim") == {"a": 1, "b": 1}
     rows = [baseline("a", "parameters", 5.0), baseline("b", "parameters", 6.0)]
     assert ranks(to_frame(rows), "parameters") == {"a": 0, "b": 0}
 

@@ -166,7 +166,7 @@ def _comparison(
         group = table.columns[0].group
         blocks.append(TableBlock(GROUP_TITLES[group], table, tuple(legend_of(table))))
         for index, words in enumerate(table.columns):
-            if sum(row.cells[index].value is not None for row in table.rows) > 1:
+            if len({row.cells[index].value for row in table.rows} - {None}) > 1:
                 svg = metric_svg(table, words.name, prefix=f"c{number}-{words.name}")
                 plots.append(Plot(words.heading, svg))
     title = f"{name}, {labels['protocol']}"

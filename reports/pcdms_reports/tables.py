@@ -337,11 +337,13 @@ def _cell(words: MetricWords, score: ScoreRow, rank: int, notes: tuple[int, ...]
 
 
 def _ranks(words: MetricWords, values: dict[Key, float]) -> dict[Key, int]:
-    """Return rank 1 and 2 of the rows; equal numbers share a rank, a column of one has none."""
+    """Return rank 1 and 2 of the rows; a column of one has none.
+
+    Numbers that print equal share a rank: a bold digit should never hide an unseen difference.
+    """
     if words.direction == "none" or len(values) < 2:
         return {}
     loss = {"up": lambda v: -v, "down": lambda v: v, "one": lambda v: abs(v - 1)}[words.direction]
-    places = sorted({loss(value) for value in values.values()})[:2]
-    return {
-        key: places.index(loss(value)) + 1 for key, value in values.items() if loss(value) in places
-    }
+    losses = {key: round(loss(value), words.digits) for key, value in values.items()}
+    places = sorted(set(losses.values()))[:2]
+    return {key: places.index(value) + 1 for key, value in losses.items() if value in places}
