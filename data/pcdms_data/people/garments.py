@@ -8,6 +8,7 @@ the rest body, so an edge of a garment never depends on how coarse the triangles
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +35,19 @@ class Outfit:
     """A dressed person at rest.
 
     The first vertices are those of the mesh, then those of long hair and bags. `vertices` and
-    `normals` (V, 3) are the surface to pose, `rest` float32 (V, 3) the place on the undressed body
-    each vertex stands for, `weights` (V - mesh, 20) the bones of the added ones. `hanging` are
-    vertices that follow the left hand without turning. `faces` (F, 3) with `region` uint8 (F,);
-    from `two_sided_from` on they are seen from both sides. `drawn` and `sheet` bool (V,): vertices
-    in use, and those of two-sided triangles. `waist` and `hem` are rest heights, `middle` the rest
-    depth (z) that parts front from back.
+    `normals` (V, 3) are the surface to pose, `weights` (V - mesh, 20) the bones of the added
+    vertices; those of `hanging` follow the left hand without turning. `faces` (F, 3) with `region`
+    uint8 (F,); from `two_sided_from` on they are seen from both sides. `places` float32 (3, 3, F):
+    where the triangles lie on the undressed body, first corner, then the way to the second and to
+    the third, by axis. `drawn` and `sheet` bool (V,): vertices in use, and those of two-sided
+    triangles. `waist` and `hem` are rest heights, `middle` the rest depth (z) that parts front from
+    back.
     """
 
     body: RestBody
     vertices: Floats
     normals: Floats
-    rest: NDArray[np.float32]
+    places: NDArray[np.float32]
     weights: Floats
     hanging: slice
     faces: Ints
@@ -93,7 +95,7 @@ def dress(identity: Identity) -> Outfit:
         body=body,
         vertices=columns[0],
         normals=columns[1],
-        rest=columns[2].astype(np.float32),
+        places=_places(columns[2].astype(np.float32), all_faces),
         weights=np.concatenate([np.zeros((0, 20)), *(piece.weights for piece, _ in pieces)]),
         hanging=hanging,
         faces=all_faces,
@@ -193,10 +195,16 @@ def _per_vertex(mesh: Mesh, values: Floats) -> Floats:
     return out
 
 
+@cache
 def _main_bone(mesh: Mesh) -> Ints:
-    """The heaviest bone of every body triangle."""
+    """The heaviest bone of every body triangle; there is one mesh, so one answer is kept."""
     corners = mesh.weights[mesh.faces[mesh.body]]
     return (corners[:, 0] + corners[:, 1] + corners[:, 2]).argmax(1)
+
+
+def _places(rest: NDArray[np.float32], faces: Ints) -> NDArray[np.float32]:
+    first, second, third = (rest[faces[:, corner]].T for corner in range(3))
+    return np.ascontiguousarray(np.stack((first, second - first, third - first)))
 
 
 def _used(faces: Ints, count: int) -> NDArray[np.bool_]:

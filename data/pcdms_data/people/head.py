@@ -53,11 +53,11 @@ def head_frame(vertices: Floats, landmarks: Landmarks) -> HeadFrame:
 
 
 def above_hairline(frame: HeadFrame, rest: Floats | Array) -> Floats | Array:
-    """Return how far points (N, 3) lie above the hairline, in head units."""
+    """Return how far points (3, N) lie above the hairline, in head units."""
     dtype = rest.dtype
-    up = (rest[:, 1] - frame.eye_y) / dtype.type(frame.unit)
-    behind = (rest[:, 2] - frame.eye_z) / dtype.type(frame.unit)
-    side = np.abs(rest[:, 0]) / dtype.type(frame.unit)
+    up = (rest[1] - frame.eye_y) / dtype.type(frame.unit)
+    behind = (rest[2] - frame.eye_z) / dtype.type(frame.unit)
+    side = np.abs(rest[0]) / dtype.type(frame.unit)
     line = np.interp(behind, _LINE_AT, _LINE_UP).astype(dtype)
     # The line falls towards the temples, as hair does round a forehead.
     over = up - line + np.clip(side - 0.03, 0, 0.05) * (behind > -0.05)
@@ -69,22 +69,22 @@ def above_hairline(frame: HeadFrame, rest: Floats | Array) -> Floats | Array:
 def hair_offset(frame: HeadFrame, identity: Identity, vertices: Floats) -> Floats:
     """Return how far the hair lifts each vertex (N, 3) off the skull, in metres."""
     thick = (0.012 if not identity.female else 0.018) + 0.003 * identity.hair_length
-    over = np.asarray(above_hairline(frame, vertices), dtype=np.float64)
+    over = np.asarray(above_hairline(frame, vertices.T), dtype=np.float64)
     return np.clip(over / 0.03 + 0.15, 0, 1) * (over > -0.01) * thick * frame.unit
 
 
 def paint_head(
     frame: HeadFrame, identity: Identity, rest: Array, eyeball: NDArray[np.bool_]
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """Return colours float32 (N, 3) and which points are hair, for points (N, 3) of the head."""
+    """Return colours float32 (N, 3) and which points are hair, for points (3, N) of the head."""
     skin = np.array(identity.skin, dtype=np.float32)
-    colour = np.empty((len(rest), 3), dtype=np.float32)
+    colour = np.empty((rest.shape[1], 3), dtype=np.float32)
     colour[:] = skin
     over = above_hairline(frame, rest)
     hair = (over > 0) & ~eyeball
-    up = (rest[:, 1] - np.float32(frame.eye_y)) / np.float32(frame.unit)
-    behind = (rest[:, 2] - np.float32(frame.eye_z)) / np.float32(frame.unit)
-    side = np.abs(rest[:, 0]) / np.float32(frame.unit)
+    up = (rest[1] - np.float32(frame.eye_y)) / np.float32(frame.unit)
+    behind = (rest[2] - np.float32(frame.eye_z)) / np.float32(frame.unit)
+    side = np.abs(rest[0]) / np.float32(frame.unit)
     face = np.flatnonzero(~hair & (behind > -0.06))
     colour[face] = _paint_face(frame, identity, up[face], side[face], behind[face], skin)
     ball = np.flatnonzero(eyeball)
@@ -92,8 +92,8 @@ def paint_head(
         colour[ball] = _paint_eyes(frame, identity, up[ball], side[ball])
     at = np.flatnonzero(hair)
     if len(at):
-        around = angle(rest[at, 0], np.float32(frame.ear_z) - rest[at, 2])
-        colour[at] = hair_colour(identity, around * np.float32(0.09), rest[at, 1])
+        around = angle(rest[0, at], np.float32(frame.ear_z) - rest[2, at])
+        colour[at] = hair_colour(identity, around * np.float32(0.09), rest[1, at])
     return colour, hair
 
 

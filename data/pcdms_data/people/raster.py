@@ -8,6 +8,7 @@ numbers are quotients, which IEEE rounds alike everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ SUBPIXEL = 256
 
 TRIANGLE_BITS = 14
 _TRIANGLE_MASK = (1 << TRIANGLE_BITS) - 1
+_HALF = SUBPIXEL // 2
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,12 +48,22 @@ class Fragments:
 
 
 @dataclass(frozen=True, eq=False)
-class _Edges:
-    """Half planes of the kept triangles: inside where slope * X + Y * rise + offset >= 0."""
+class _Triangles:
+    """Triangles that can cover a pixel: numbers and corner columns (n,), coordinates as floats."""
 
-    slope: Floats
-    rise: Floats
-    offset: Floats
+    number: Ints
+    x: tuple[Floats, Floats, Floats]
+    y: tuple[Floats, Floats, Floats]
+    z: tuple[Floats, Floats, Floats]
+    area: Floats
+
+
+@lru_cache(maxsize=8)
+def pixel_grid(size: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return row and column of every pixel of an (H, W) canvas in row-major order, read-only."""
+    row, column = np.divmod(np.arange(size[0] * size[1], dtype=np.int32), np.int32(size[1]))
+    row.flags.writeable = column.flags.writeable = False
+    return row, column
 
 
 def rasterise(
@@ -68,106 +80,100 @@ def rasterise(
 
     Equal depth goes to the lower triangle number. Triangles without area draw nothing.
     """
-    corners = xy[faces].astype(np.float64)
-    number, corners, area = _kept(corners, size, two_sided_from)
-    z = depth[faces[number]].astype(np.float64)
-    x0, y0 = corners[:, 0, 0], corners[:, 0, 1]
-    e1, e2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    # Weights are affine in the pixel: b1 = g1 . (p - p0), b2 = g2 . (p - p0).
-    g1 = np.stack((e2[:, 1], -e2[:, 0]), 1) / area[:, None]
-    g2 = np.stack((-e1[:, 1], e1[:, 0]), 1) / area[:, None]
-    dz1, dz2 = z[:, 1] - z[:, 0], z[:, 2] - z[:, 0]
-    gz = g1 * dz1[:, None] + g2 * dz2[:, None]
-    triangle, row, left, count = _spans(corners, area, size)
-    keep = count > 0
-    triangle, row, left, count = triangle[keep], row[keep], left[keep], count[keep]
-    px = left * SUBPIXEL + SUBPIXEL // 2 - x0[triangle]
-    py = row * SUBPIXEL + SUBPIXEL // 2 - y0[triangle]
-    z_left = z[triangle, 0] + gz[triangle, 0] * px + gz[triangle, 1] * py
-    key, pixel = _fragments(triangle, row, left, count, z_left, gz[:, 0], number, size)
+    shapes = _kept(xy, depth, faces, size, two_sided_from)
+    (x0, x1, x2), (y0, y1, y2), (z0, z1, z2) = shapes.x, shapes.y, shapes.z
+    # The weights of the corners are affine in the pixel: b = g . (p - p0).
+    g1x, g1y = (y2 - y0) / shapes.area, (x0 - x2) / shapes.area
+    g2x, g2y = (y0 - y1) / shapes.area, (x1 - x0) / shapes.area
+    gzx, gzy = g1x * (z1 - z0) + g2x * (z2 - z0), g1y * (z1 - z0) + g2y * (z2 - z0)
+    triangle, row, left, count = _spans(shapes, size)
+    px = left * SUBPIXEL + _HALF - x0[triangle]
+    py = row * SUBPIXEL + _HALF - y0[triangle]
+    z_left = z0[triangle] + gzx[triangle] * px + gzy[triangle] * py
+    first_pixel = (row * size[1] + left).astype(np.int64)
+    slope = (gzx * SUBPIXEL)[triangle]
+    low = (_TRIANGLE_MASK - shapes.number)[triangle]
+    pixel, key = _fragments(first_pixel, count, z_left, slope, low)
     nearest = np.full(size[0] * size[1], -1, dtype=np.int64)
     np.maximum.at(nearest, pixel, key)
     shown = np.flatnonzero(nearest >= 0)
     key = nearest[shown]
     winner = _TRIANGLE_MASK - (key & _TRIANGLE_MASK)
     slot = np.zeros(len(faces), dtype=np.int64)
-    slot[number] = np.arange(len(number))
+    slot[shapes.number] = np.arange(len(shapes.number))
     t = slot[winner]
-    x = (shown % size[1]) * SUBPIXEL + SUBPIXEL // 2 - x0[t]
-    y = (shown // size[1]) * SUBPIXEL + SUBPIXEL // 2 - y0[t]
-    g = np.concatenate((g1, g2), 1)[t]
-    b1, b2 = g[:, 0] * x + g[:, 1] * y, g[:, 2] * x + g[:, 3] * y
-    return Fragments(
-        shown, winner, b1.astype(np.float32), b2.astype(np.float32), key >> TRIANGLE_BITS, size
-    )
+    rows, columns = pixel_grid(size)
+    x = columns[shown] * float(SUBPIXEL) + _HALF - x0[t]
+    y = rows[shown] * float(SUBPIXEL) + _HALF - y0[t]
+    b1 = (g1x[t] * x + g1y[t] * y).astype(np.float32)
+    b2 = (g2x[t] * x + g2y[t] * y).astype(np.float32)
+    return Fragments(shown, winner, b1, b2, key >> TRIANGLE_BITS, size)
 
 
 def _kept(
-    corners: Floats, size: tuple[int, int], two_sided_from: int
-) -> tuple[Ints, Floats, Floats]:
-    """Numbers, corners (n, 3, 2) and signed double areas of triangles that can cover a pixel."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    xy: Ints, depth: Ints, faces: Ints, size: tuple[int, int], two_sided_from: int
+) -> _Triangles:
+    """Leave out triangles that face away, have no area or reach no pixel centre."""
+    corner = tuple(np.ascontiguousarray(faces[:, i]) for i in range(3))
+    across, down = xy[:, 0].astype(np.float64), xy[:, 1].astype(np.float64)
+    x, y = [across[c] for c in corner], [down[c] for c in corner]
     # With y downwards an anticlockwise triangle has a negative cross product.
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
     ok = area < 0
     ok[two_sided_from:] = area[two_sided_from:] != 0
-    low = np.minimum(np.minimum(a, b), c)
-    high = np.maximum(np.maximum(a, b), c)
-    half = SUBPIXEL // 2
-    for axis, pixels in ((0, size[1]), (1, size[0])):
-        ok &= (high[:, axis] >= half) & (low[:, axis] <= pixels * SUBPIXEL - half)
-        # The box holds a pixel centre only if it reaches the next centre after its lower side.
-        next_centre = np.ceil((low[:, axis] - half) / SUBPIXEL) * SUBPIXEL + half
-        ok &= next_centre <= high[:, axis]
     number = np.flatnonzero(ok)
-    return number, corners[number], area[number]
+    x, y = [c[number] for c in x], [c[number] for c in y]
+    inside = np.ones(len(number), dtype=bool)
+    for columns, pixels in ((x, size[1]), (y, size[0])):
+        low = np.minimum(np.minimum(columns[0], columns[1]), columns[2])
+        high = np.maximum(np.maximum(columns[0], columns[1]), columns[2])
+        # The box holds a pixel centre only if it reaches the next centre after its lower side.
+        centre = np.ceil((low - _HALF) / SUBPIXEL) * SUBPIXEL + _HALF
+        inside &= (high >= _HALF) & (low <= pixels * SUBPIXEL - _HALF) & (centre <= high)
+    number = number[inside]
+    x, y = [c[inside] for c in x], [c[inside] for c in y]
+    far = depth.astype(np.float64)
+    z = [far[c[number]] for c in corner]
+    return _Triangles(
+        number, (x[0], x[1], x[2]), (y[0], y[1], y[2]), (z[0], z[1], z[2]), area[number]
+    )
 
 
-def _spans(
-    corners: Floats, area: Floats, size: tuple[int, int]
-) -> tuple[Ints, Floats, Floats, Ints]:
-    """One entry per triangle and pixel row: triangle, row, first column, number of columns."""
-    half = SUBPIXEL // 2
-    ys = corners[:, :, 1]
-    top = np.ceil((ys.min(1) - half) / SUBPIXEL)
-    bottom = np.floor((ys.max(1) - half) / SUBPIXEL)
-    top, bottom = np.maximum(top, 0.0), np.minimum(bottom, size[0] - 1.0)
+def _spans(shapes: _Triangles, size: tuple[int, int]) -> tuple[Ints, Floats, Floats, Ints]:
+    """One entry per triangle and covered row: triangle, row, first column, number of columns."""
+    ys = shapes.y
+    low, high = np.minimum(np.minimum(*ys[:2]), ys[2]), np.maximum(np.maximum(*ys[:2]), ys[2])
+    top = np.maximum(np.ceil((low - _HALF) / SUBPIXEL), 0.0)
+    bottom = np.minimum(np.floor((high - _HALF) / SUBPIXEL), size[0] - 1.0)
     rows = np.maximum(bottom - top + 1, 0).astype(np.int64)
     triangle = np.repeat(np.arange(len(rows)), rows)
     start = np.cumsum(rows) - rows
-    row = (np.arange(len(triangle)) - start[triangle]) + top[triangle]
-    y = row * SUBPIXEL + half
-    sign = np.where(area > 0, 1.0, -1.0)
-    left = np.zeros(len(triangle))
-    right = np.full(len(triangle), size[1] - 1.0)
+    row = np.arange(len(triangle)) + (top - start)[triangle]
+    y = row * SUBPIXEL + _HALF
+    sign = np.where(shapes.area > 0, 1.0, -1.0)
+    left, right = np.zeros(len(triangle)), np.full(len(triangle), size[1] - 1.0)
     for i, j in ((0, 1), (1, 2), (2, 0)):
-        p, q = corners[:, i], corners[:, j]
-        dx, dy = (q[:, 0] - p[:, 0]) * sign, (q[:, 1] - p[:, 1]) * sign
-        # Inside: dx * (Y - py) - dy * (X - px) >= 0, solved for the pixel column.
-        constant = dy * (p[:, 0] - half) - dx * p[:, 1]
-        safe = np.where(dy == 0, 1.0, dy * SUBPIXEL)
-        bound = (constant[triangle] + dx[triangle] * y) / safe[triangle]
+        dx = (shapes.x[j] - shapes.x[i]) * sign
+        dy = (shapes.y[j] - shapes.y[i]) * sign
+        # Inside: dx * (Y - y) - dy * (X - x) >= 0, solved for the pixel column.
+        constant = dy * (shapes.x[i] - _HALF) - dx * shapes.y[i]
+        bound = constant[triangle] + dx[triangle] * y
         side = dy[triangle]
+        bound /= np.where(side == 0, 1.0, side * SUBPIXEL)
         np.maximum(left, np.ceil(bound), out=left, where=side < 0)
         np.minimum(right, np.floor(bound), out=right, where=side > 0)
-    return triangle, row, left, (right - left + 1).astype(np.int64)
+    covered = np.flatnonzero(right >= left)
+    left = left[covered]
+    count = (right[covered] - left + 1).astype(np.int64)
+    return triangle[covered], row[covered], left, count
 
 
 def _fragments(
-    triangle: Ints,
-    row: Floats,
-    left: Floats,
-    count: Ints,
-    z_left: Floats,
-    slope: Floats,
-    number: Ints,
-    size: tuple[int, int],
+    first_pixel: Ints, count: Ints, z_left: Floats, slope: Floats, low: Ints
 ) -> tuple[Ints, Ints]:
-    """Sort keys (depth, then lower triangle first) and pixel numbers of every covered pixel."""
-    first = np.cumsum(count) - count
-    step = np.arange(int(count.sum())) - np.repeat(first, count)
-    pixel = np.repeat((row * size[1] + left).astype(np.int64), count) + step
-    z = np.repeat(z_left, count) + np.repeat(slope[triangle] * SUBPIXEL, count) * step
-    low = np.repeat(_TRIANGLE_MASK - number[triangle], count)
-    key = (np.floor(z).astype(np.int64) << TRIANGLE_BITS) | low
-    return key, pixel
+    """Pixel numbers and sort keys (depth, then the lower triangle) of every covered pixel."""
+    span = np.repeat(np.arange(len(count)), count)
+    step = np.arange(len(span)) - (np.cumsum(count) - count)[span]
+    z = z_left[span] + slope[span] * step
+    key = (np.floor(z).astype(np.int64) << TRIANGLE_BITS) | low[span]
+    return first_pixel[span] + step, key

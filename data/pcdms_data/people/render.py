@@ -25,7 +25,7 @@ from pcdms_data.people.looks import (
 )
 from pcdms_data.people.mesh import Floats
 from pcdms_data.people.poses import Pose, sample_pose, view_rng
-from pcdms_data.people.raster import SUBPIXEL, Fragments, rasterise
+from pcdms_data.people.raster import SUBPIXEL, Fragments, pixel_grid, rasterise
 from pcdms_data.people.shading import brightness, occlusion
 from pcdms_data.people.surface import paint
 from pcdms_data.types import InputError, Keypoints
@@ -97,12 +97,12 @@ def render_view(
     camera = frame_camera(draw, look, joints, extent, size)
     fragments = _project(outfit, vertices, camera, size)
     triangle = fragments.triangle
-    rest = _interpolate(fragments, outfit.faces, outfit.rest)
+    rest = np.stack([_interpolate(fragments, outfit.places[:, axis]) for axis in range(3)])
     painted = paint(identity, outfit, outfit.region[triangle], rest)
-    light = _interpolate(fragments, outfit.faces, brightness(normals, outfit.sheet)[:, None])
+    light = _interpolate(fragments, _lit(outfit, normals))
     depth = (fragments.depth_map(-(2**40)) / _DEPTH_STEPS).astype(np.float32)
     shade = occlusion(depth, fragments.pixel, 1 / (camera.scale * SAMPLES))
-    colour = painted.colour * (light[:, 0] * shade)[:, None]
+    colour = painted.colour * (light * shade)[:, None]
     camera_number = int(draw.unit() * CAMERAS) if look == "street" else -1
     picture = _background(identity, posed, camera, camera_number, draw, size)
     picture = _composite(fragments, colour, picture)
@@ -163,15 +163,19 @@ def _project(outfit: Outfit, vertices: Floats, camera: Camera, size: tuple[int, 
     return rasterise(xy, depth.astype(np.int64), outfit.faces, canvas, outfit.two_sided_from)
 
 
-def _interpolate(fragments: Fragments, faces: NDArray[np.int64], values: Array) -> Array:
-    """Values (V, C) at the fragments, float32 (N, C)."""
-    first = values[faces[:, 0]]
-    second = values[faces[:, 1]] - first
-    third = values[faces[:, 2]] - first
+def _lit(outfit: Outfit, normals: Floats) -> Array:
+    """Brightness of the triangles' first corner and its change to the others, (3, F)."""
+    light = brightness(normals, outfit.sheet)
+    first, second, third = (light[outfit.faces[:, corner]] for corner in range(3))
+    return np.stack((first, second - first, third - first))
+
+
+def _interpolate(fragments: Fragments, corners: Array) -> Array:
+    """Values at the fragments (N,): `corners` (3, F) the first corner's and the way to others."""
     t = fragments.triangle
-    out = first[t]
-    out += fragments.b1[:, None] * second[t]
-    out += fragments.b2[:, None] * third[t]
+    out: Array = corners[0][t]
+    out += fragments.b1 * corners[1][t]
+    out += fragments.b2 * corners[2][t]
     return out
 
 
@@ -195,8 +199,8 @@ def _background(
 def _composite(fragments: Fragments, colour: Array, background: Array) -> Array:
     """The person's samples averaged over each pixel, in front of the background."""
     height, width = background.shape[:2]
-    row, column = np.divmod(fragments.pixel, width * SAMPLES)
-    pixel = (row // SAMPLES) * width + column // SAMPLES
+    row, column = pixel_grid(fragments.size)
+    pixel = ((row // SAMPLES) * width + column // SAMPLES)[fragments.pixel]
     each = np.float32(1 / SAMPLES**2)
     share: Array = np.bincount(pixel, minlength=height * width).astype(np.float32) * each
     out: Array = background.reshape(-1, 3) * (1 - share)[:, None]
@@ -214,7 +218,7 @@ def _labels(fragments: Fragments, labels: NDArray[np.uint8]) -> NDArray[np.uint8
 
 def _rest_map(fragments: Fragments, rest: Array) -> Array:
     out = np.full((fragments.size[0] * fragments.size[1], 3), np.nan, dtype=np.float32)
-    out[fragments.pixel] = rest
+    out[fragments.pixel] = rest.T
     middle = SAMPLES // 2
     return out.reshape(*fragments.size, 3)[middle::SAMPLES, middle::SAMPLES].copy()
 

@@ -41,12 +41,15 @@ def occlusion(depth: Array, pixel: Ints, metres_per_pixel: float) -> Array:
     """
     height, width = depth.shape
     step = max(1, round(_REACH / metres_per_pixel))
-    flat = depth.ravel()
-    own = flat[pixel]
-    row, column = pixel // width, pixel % width
-    out = np.ones(len(pixel), dtype=np.float32)
+    rows, columns = np.arange(height), np.arange(width)
+    nearer = np.zeros(depth.shape, dtype=np.uint8)
     for down, right in ((-step, -step), (-step, step), (-2 * step, 0)):
-        near = np.clip(row + down, 0, height - 1) * width + np.clip(column + right, 0, width - 1)
-        gap = flat[near] - own
-        out -= np.float32(_OCCLUSION) * ((gap > _NEAR) & (gap < _FAR))
-    return out
+        moved = depth[np.clip(rows + down, 0, height - 1)]
+        if right:
+            moved = moved[:, np.clip(columns + right, 0, width - 1)]
+        gap = moved - depth
+        nearer += (gap > _NEAR) & (gap < _FAR)
+    factor = np.ones(4, dtype=np.float32)
+    for count in (1, 2, 3):
+        factor[count] = factor[count - 1] - np.float32(_OCCLUSION)
+    return factor[nearer.ravel()[pixel]]

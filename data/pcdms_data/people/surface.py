@@ -72,8 +72,8 @@ class _Limb:
 
     def coordinates(self, rest: Array) -> tuple[Array, Array, Array]:
         """Return limb units (1 = middle joint, 2 = end), angle in radians and metres along it."""
-        x = np.abs(rest[:, 0])
-        y, z = rest[:, 1], rest[:, 2]
+        x = np.abs(rest[0])
+        y, z = rest[1], rest[2]
         upper = _along(self.first, self.start, x, y, z)
         lower = np.maximum(_along(self.second, self.middle, x, y, z), 0)
         below = upper > self.first_length
@@ -111,16 +111,16 @@ def _limb(outfit: Outfit, upper: str, lower: str) -> _Limb:
 
 
 def paint(identity: Identity, outfit: Outfit, region: Labels, rest: Array) -> Painted:
-    """Return colour, garment and part of points: `region` uint8 (N,), `rest` float32 (N, 3)."""
-    colour = np.empty((len(rest), 3), dtype=np.float32)
-    garment = np.empty(len(rest), dtype=np.uint8)
+    """Return colour, garment and part of points: `region` uint8 (N,), `rest` float32 (3, N)."""
+    colour = np.empty((len(region), 3), dtype=np.float32)
+    garment = np.empty(len(region), dtype=np.uint8)
     region = _clean_hips(outfit, region, rest)
     part = _PART_OF_REGION[region]
     group = _GROUP_OF_REGION[region]
     for number, painter in enumerate(_PAINTERS):
         at = np.flatnonzero(group == number)
         if len(at):
-            colour[at], garment[at] = painter(identity, outfit, region[at], rest[at])
+            colour[at], garment[at] = painter(identity, outfit, region[at], rest[:, at])
     part[(garment == HAIR_SLOT)] = _HAIR_PART
     return Painted(colour, garment, part)
 
@@ -129,7 +129,7 @@ def _clean_hips(outfit: Outfit, region: Labels, rest: Array) -> Labels:
     """Regions with pelvis and thighs parted by slanting planes instead of edges of triangles."""
     at = np.flatnonzero(_IS_HIP[region])
     hip = outfit.body.joints[BONE["thigh_l"], 0]
-    x, y = rest[at, 0], rest[at, 1]
+    x, y = rest[0, at], rest[1, at]
     thigh = y < np.float32(hip[1]) + np.float32(0.8) * (np.abs(x) - np.float32(0.06))
     side = np.where(x < 0, BONE["thigh_r"], BONE["thigh_l"])
     out = region.copy()
@@ -154,10 +154,10 @@ def _paint_torso(
     identity: Identity, outfit: Outfit, region: Labels, rest: Array
 ) -> tuple[Array, Labels]:
     joints = outfit.body.joints
-    x, y, z = rest[:, 0], rest[:, 1], rest[:, 2]
+    x, y, z = rest
     neck, middle = np.float32(joints[BONE["neck_01"], 0, 1]), np.float32(outfit.middle)
     front = z > middle
-    colour, garment = _skin(identity, len(rest))
+    colour, garment = _skin(identity, len(region))
     around, down = angle(x, z - middle) * np.float32(_TORSO_RADIUS), neck - y
     # The opening of the neck: a parabola, shallow behind and gradually deeper to the front.
     wide = np.float32(0.082 + 0.3 * identity.neckline)
@@ -178,13 +178,11 @@ def _paint_torso(
 
 
 def _torso_cloth(identity: Identity, outfit: Outfit, rest: Array) -> Array:
-    """Colour of the top where it covers the torso, at points (N, 3)."""
+    """Colour of the top where it covers the torso, at points (3, N)."""
     joints = outfit.body.joints
     middle = np.float32(joints[BONE["spine_03"], 0, 2] + 0.01)
-    around = angle(rest[:, 0], rest[:, 2] - middle) * np.float32(_TORSO_RADIUS)
-    return fabric_colour(
-        identity.top, around, np.float32(joints[BONE["neck_01"], 0, 1]) - rest[:, 1]
-    )
+    around = angle(rest[0], rest[2] - middle) * np.float32(_TORSO_RADIUS)
+    return fabric_colour(identity.top, around, np.float32(joints[BONE["neck_01"], 0, 1]) - rest[1])
 
 
 def _paint_marks(
@@ -193,7 +191,7 @@ def _paint_marks(
 ) -> None:  # fmt: skip
     """Add logo, back print, zip, belt and the straps of a backpack to the torso, in place."""
     neck = outfit.body.joints[BONE["neck_01"], 0, 1]
-    x, y = rest[:, 0], rest[:, 1]
+    x, y = rest[0], rest[1]
     top = garment == TOP
     marks = ((identity.front, 0.17, front, 1.0), (identity.back, 0.20, ~front, -1.0))
     for logo, drop, side, mirror in marks:
@@ -216,7 +214,7 @@ def _paint_marks(
 def _paint_arms(
     identity: Identity, outfit: Outfit, region: Labels, rest: Array
 ) -> tuple[Array, Labels]:
-    colour, garment = _skin(identity, len(rest))
+    colour, garment = _skin(identity, len(region))
     units, around, metres = _limb(outfit, "upperarm_l", "lowerarm_l").coordinates(rest)
     end = min(max(identity.sleeve, LEAST_SLEEVE), FULL_SLEEVE)
     at = np.flatnonzero(units < end)
@@ -227,7 +225,7 @@ def _paint_arms(
     colour[at] = fabric_colour(identity.top, around[at] * np.float32(_ARM_RADIUS), down)
     shoulder = at[units[at] < 0.14]
     if len(shoulder):
-        colour[shoulder] = _torso_cloth(identity, outfit, rest[shoulder])
+        colour[shoulder] = _torso_cloth(identity, outfit, rest[:, shoulder])
     colour[at[units[at] > end - 0.035]] *= np.float32(0.8)
     garment[at] = TOP
     return colour, garment
@@ -236,23 +234,23 @@ def _paint_arms(
 def _paint_legs(
     identity: Identity, outfit: Outfit, region: Labels, rest: Array
 ) -> tuple[Array, Labels]:
-    colour, garment = _skin(identity, len(rest))
+    colour, garment = _skin(identity, len(region))
     units, around, metres = _limb(outfit, "thigh_l", "calf_l").coordinates(rest)
     end = min(max(identity.leg_length, LEAST_LEG), FULL_LEG)
     cloth = units < end
     if identity.hem > 0:
         # Cloth between the legs of a skirt: a thigh that pushes through it stays covered.
-        cloth |= rest[:, 1] > np.float32(outfit.hem + 0.01)
+        cloth |= rest[1] > np.float32(outfit.hem + 0.01)
     at = np.flatnonzero(cloth)
     colour[at] = fabric_colour(identity.bottom, around[at] * np.float32(_LEG_RADIUS), metres[at])
     garment[at] = BOTTOM
     if identity.leg_length > 0:
         colour[at[units[at] > end - 0.025]] *= np.float32(0.8)
     ankle = outfit.body.joints[BONE["foot_l"], 0, 1]
-    shoe = (rest[:, 1] < np.float32(ankle + 0.012)) & (units > 1.5)
+    shoe = (rest[1] < np.float32(ankle + 0.012)) & (units > 1.5)
     colour[shoe] = identity.shoes
     garment[shoe] = SHOE
-    colour[shoe & (rest[:, 1] < 0.018)] *= np.float32(0.55)
+    colour[shoe & (rest[1] < 0.018)] *= np.float32(0.55)
     return colour, garment
 
 
@@ -261,32 +259,32 @@ def _paint_skirt(
 ) -> tuple[Array, Labels]:
     middle = np.float32(outfit.middle)
     neck = np.float32(outfit.body.joints[BONE["neck_01"], 0, 1])
-    around = angle(rest[:, 0], rest[:, 2] - middle) * np.float32(_TORSO_RADIUS)
-    colour = np.array(fabric_colour(identity.bottom, around, neck - rest[:, 1]))
+    around = angle(rest[0], rest[2] - middle) * np.float32(_TORSO_RADIUS)
+    colour = np.array(fabric_colour(identity.bottom, around, neck - rest[1]))
     if identity.belt:
-        colour[np.abs(rest[:, 1] - outfit.waist) < 0.018] = identity.belt_colour
-    return colour, np.full(len(rest), BOTTOM, dtype=np.uint8)
+        colour[np.abs(rest[1] - outfit.waist) < 0.018] = identity.belt_colour
+    return colour, np.full(len(region), BOTTOM, dtype=np.uint8)
 
 
 def _paint_hair(
     identity: Identity, outfit: Outfit, region: Labels, rest: Array
 ) -> tuple[Array, Labels]:
-    around = angle(rest[:, 0], np.float32(outfit.head.ear_z) - rest[:, 2]) * np.float32(0.09)
-    colour = hair_colour(identity, around, rest[:, 1])
-    return colour, np.full(len(rest), HAIR_SLOT, dtype=np.uint8)
+    around = angle(rest[0], np.float32(outfit.head.ear_z) - rest[2]) * np.float32(0.09)
+    colour = hair_colour(identity, around, rest[1])
+    return colour, np.full(len(region), HAIR_SLOT, dtype=np.uint8)
 
 
 def _paint_bag(
     identity: Identity, outfit: Outfit, region: Labels, rest: Array
 ) -> tuple[Array, Labels]:
-    colour = np.empty((len(rest), 3), dtype=np.float32)
+    colour = np.empty((len(region), 3), dtype=np.float32)
     colour[:] = identity.bag_colour
     middle = outfit.body.joints[3].mean(0)[1] if identity.bag == "backpack" else None
     if middle is not None:
-        flap = np.abs(rest[:, 1] - np.float32(middle + 0.05)) < 0.008
-        pocket = np.abs(rest[:, 1] - np.float32(middle - 0.09)) < 0.006
+        flap = np.abs(rest[1] - np.float32(middle + 0.05)) < 0.008
+        pocket = np.abs(rest[1] - np.float32(middle - 0.09)) < 0.006
         colour[flap | pocket] *= np.float32(0.6)
-    return colour, np.full(len(rest), BAG_SLOT, dtype=np.uint8)
+    return colour, np.full(len(region), BAG_SLOT, dtype=np.uint8)
 
 
 _PAINTERS = (
