@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+import zipfile
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -126,14 +127,11 @@ def _file_digest(path: Path, size: int, stamp: int) -> str:
 def _read(path: Path, width: int) -> GaussianOfFeatures | None:
     """Return stored statistics; None when there are none, or none that can be used."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # The file is opened here because NumPy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             mean, covariance, count = stored["mean"], stored["covariance"], int(stored["count"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    except Exception as error:  # a cut archive raises zipfile's own error
-        if type(error).__name__ == "BadZipFile":
-            return None
-        raise
     if mean.shape != (width,) or covariance.shape != (width, width):
         return None
     return GaussianOfFeatures(mean, covariance, count)
