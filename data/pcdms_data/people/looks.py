@@ -152,6 +152,6 @@ def stretch(picture: Array, size: tuple[int, int]) -> Array:
     return picture
 
 
-def _tone(draw: Draws) -> tuple[float, float, float]:
+def _tone(draw: Draws) -> list[float]:
     grey = draw.uniform(0.25, 0.8)
-    return tuple(min(max(grey + draw.uniform(-0.06, 0.06), 0.05), 0.95) for _ in range(3))  # type: ignore[return-value]
+    return [min(max(grey + draw.uniform(-0.06, 0.06), 0.05), 0.95) for _ in range(3)]
