@@ -14,9 +14,7 @@ from pcdms_bench.scoring import ScoreContext, score_prior
 from pcdms_data.types import Keypoints, Pair, Picture
 
 PROTOCOL = protocol_for("standard", "people", (96, 64))
-CONTEXT = ScoreContext(
-    "0123abcd", "pcdms", "prior", "people", "test", "first", 1, "", 0, (96, 64)
-)
+CONTEXT = ScoreContext("0123abcd", "pcdms", "prior", "people", "test", "first", 1, "", 0, (96, 64))
 
 
 @pytest.fixture
@@ -25,7 +23,9 @@ def pairs(tmp_path):
     path = tmp_path / "pictures.npy"
     # Two pairs share each target: ten pairs, five targets.
     return [
-        Pair(f"s{i}_to_t{i // 2}", Picture("s", path, 50 + i), Picture("t", path, i // 2), pose, pose)
+        Pair(
+            f"s{i}_to_t{i // 2}", Picture("s", path, 50 + i), Picture("t", path, i // 2), pose, pose
+        )
         for i in range(10)
     ]
 

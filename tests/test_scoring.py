@@ -258,8 +258,9 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch):
     made = Toy()
-    for module in ("pcdms_bench.scoring", "pcdms_bench.measuring"):
-        monkeypatch.setattr(f"{module}.feature_network", lambda name, device="cpu": made.network)
+    for module in ("scoring", "picture_scores", "measuring"):
+        place = f"pcdms_bench.{module}.feature_network"
+        monkeypatch.setattr(place, lambda name, device="cpu": made.network)
     return made
 
 

@@ -225,8 +225,9 @@ def _target_features(
         ("target", network.label, protocol.frame, protocol.target_kernel, loaded.task.target_key)
         for loaded in batch
     ]
-    known = {key: memory.get(key) for key in keys}
-    missing = {key: loaded for key, loaded in zip(keys, batch, strict=True) if known[key] is None}
+    kept: dict[Hashable, list[torch.Tensor] | None] = {key: memory.get(key) for key in keys}
+    known = {key: layers for key, layers in kept.items() if layers is not None}
+    missing = {key: loaded for key, loaded in zip(keys, batch, strict=True) if key not in known}
     if missing:
         found = network.features(np.stack([loaded.target for loaded in missing.values()]))
         for i, key in enumerate(missing):

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pcdms_bench.measuring import MASKED, Task, measure
 from pcdms_bench.metrics.keypoint_mask import keypoint_mask
 from pcdms_bench.metrics.ssim import ssim_map, ssim_of_map
+from pcdms_bench.picture_scores import Score, picture_scores
 from pcdms_bench.protocols import Protocol, protocol_for
 from pcdms_bench.score_memory import ScoreMemory
-from pcdms_bench.scoring import Score, ScoreContext, picture_scores, score_row
+from pcdms_bench.scoring import ScoreContext, score_row
 from pcdms_data.images import load_labels, load_picture, resize
 from pcdms_data.types import InputError, Keypoints, Picture
 from pcdms_reports.records import COLUMNS

@@ -87,16 +87,14 @@ class EfficientNetLite0(nn.Module):
             for i in range(repeats):
                 blocks.append(Block(inputs, outputs, kernel, stride if i == 0 else 1, expand))
                 inputs = outputs
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.Sequential(*blocks)
         self.head = SameConv(inputs, WIDTH, 1, 1, 1)
         self.classifier = nn.Linear(WIDTH, 1000)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the pooled features (B, 1280), float32, not negative (mean of ReLU6)."""
         h = F.relu6(self.stem(x), inplace=True)
-        for block in self.blocks:
-            h = block(h)
-        return F.relu6(self.head(h), inplace=True).mean((2, 3))
+        return F.relu6(self.head(self.blocks(h)), inplace=True).mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ImageNet logits (B, 1000)."""
@@ -131,17 +129,18 @@ def load_efficientnet_lite0(path: Path) -> EfficientNetLite0:
         left.discard(key)
         return source[key]
 
-    def fold(name: str, layer: nn.Module, conv: str, norm: str) -> None:
+    def fold(name: str, layer: SameConv, conv: str, norm: str) -> None:
         scale = take(f"{norm}.weight").double()
         scale = scale / (take(f"{norm}.running_var").double() + NORM_EPS).sqrt()
         bias = take(f"{norm}.bias").double() - take(f"{norm}.running_mean").double() * scale
         weight = (take(f"{conv}.weight").double() * scale[:, None, None, None]).float()
-        folded[f"{name}.weight"] = layer.widen(weight) if isinstance(layer, SameConv) else weight
+        folded[f"{name}.weight"] = layer.widen(weight)
         folded[f"{name}.bias"] = bias.float()
 
     network = EfficientNetLite0()
     fold("stem", network.stem, "_conv_stem", "_bn0")
     for i, block in enumerate(network.blocks):
+        assert isinstance(block, Block)
         old, new = f"_blocks.{i}", f"blocks.{i}"
         if block.expand is not None:
             fold(f"{new}.expand", block.expand, f"{old}._expand_conv", f"{old}._bn0")

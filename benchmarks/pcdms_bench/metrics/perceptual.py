@@ -54,6 +54,9 @@ class PerceptualAlexNet(nn.Module):
     Pictures need at least 32 pixels a side.
     """
 
+    shift: Tensor
+    scale: Tensor
+
     def __init__(self, shift_tolerant: bool) -> None:
         super().__init__()
         self.shift_tolerant = shift_tolerant
