@@ -1,0 +1,104 @@
+"""Write the README's file tree anew from the files: `python tests/readme_tree.py`.
+
+A Python file's line is the first line of its docstring; other files have theirs below.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START, END = "```text\npcdms/ ", "```"
+FOLDERS = {
+    "pcdms": "the model: three stages, checkpoints, sampling, the training loop",
+    "data": "pictures, poses and pairs",
+    "baselines": "the methods PCDMs is compared with",
+    "benchmarks": "the harness: command line, runner, scoring",
+    "reports": "score tables, plots and pages from files",
+    "tests": "one file per module, named after it",
+    "docs": "pictures of this README",
+}
+"""Top-level folders in reading order, and what each holds."""
+OTHERS = {
+    "data/pcdms_data/people/mesh.npz": "the CC0 body mesh",
+    "data/pcdms_data/people/MESH-LICENSE.md": "its origin and licence",
+    "reports/pcdms_reports/templates": "HTML, CSS and script of the report page",
+    "benchmarks/pcdms_bench/weights": "ST-LPIPS weights with licence and origin",
+    "pcdms/pretrained/people-tiny": "the shipped checkpoint: a folder per part, and its model card",
+    "docs/people.png": "embedded people: four identities, seven views each",
+    "docs/results.png": "pictures of the default run",
+}
+"""Files that are not Python, and folders whose files are not listed one by one."""
+PACKAGES = (
+    "pcdms",
+    "data/pcdms_data",
+    "baselines/pcdms_baselines",
+    "benchmarks/pcdms_bench",
+    "reports/pcdms_reports",
+)
+COLUMN = 32
+
+
+def summary(path: Path) -> str:
+    """First line of the docstring of a Python file, without its full stop."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.split("\n")[0].removesuffix(".")
+
+
+def tree_lines(folder: Path, depth: int = 1) -> Iterator[str]:
+    """One line per file below a folder: packages' front doors first, then files, then folders."""
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(("__pyc", "."))]
+    entries.sort(key=lambda path: (path.is_dir(), path.name != "__init__.py", path.name))
+    for entry in entries:
+        name = entry.relative_to(ROOT).as_posix()
+        if name in OTHERS:
+            yield line(depth, entry.name + "/" * entry.is_dir(), OTHERS[name])
+        elif entry.is_dir():
+            below = list(tree_lines(entry, depth + 1))
+            if below:
+                yield line(depth, f"{entry.name}/", "")
+                yield from below
+        elif entry.suffix == ".py":
+            yield line(depth, entry.name, summary(entry))
+
+
+def line(depth: int, name: str, text: str) -> str:
+    start = "  " * depth + name
+    return f"{start:{COLUMN}} {text}".rstrip()
+
+
+def tree() -> str:
+    """The whole tree, as it stands between the fences."""
+    lines = []
+    for name, text in FOLDERS.items():
+        lines += [line(0, f"{name}/", text), *tree_lines(ROOT / name)]
+    return "\n".join(lines) + "\n"
+
+
+def listed_paths(readme: str) -> list[str]:
+    """Every path the README's tree names, files and folders, relative to the repository."""
+    start = readme.index(START) + len("```text\n")
+    paths: list[str] = []
+    parents: list[str] = []
+    for row in readme[start : readme.index(END, start)].splitlines():
+        found = re.match(r"( *)(\S+)", row)
+        assert found, row
+        depth = len(found[1]) // 2
+        parents[depth:] = [found[2].rstrip("/")]
+        paths.append("/".join(parents))
+    return paths
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    start = text.index(START) + len("```text\n")
+    end = text.index(END, start)
+    path.write_text(text[:start] + tree() + text[end:], encoding="utf-8")
+    sys.stdout.write("README.md: file tree written\n")
+
+
+if __name__ == "__main__":
+    main()
