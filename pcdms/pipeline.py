@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection, Dinov2Model
 
 from pcdms.encoders import (
@@ -81,7 +81,9 @@ class PCDMsPipeline:
         config = load_pipeline_config(root / "pipeline.json")
         parts: dict[str, Any] = {name: load_part(root, name).to(device) for name in PARTS}
         if dtype != torch.float32:
-            parts = {name: part.to(dtype=dtype) for name, part in parts.items()}
+            # The plain method: diffusers' own warns about modules to keep in float32, of which
+            # these networks have none.
+            parts = {name: nn.Module.to(part, dtype=dtype) for name, part in parts.items()}
         return cls(config, **parts)
 
     def save_pretrained(self, directory: str | Path) -> None:

@@ -81,6 +81,11 @@ def guide(both: Tensor, guidance: float, rescale: float) -> Tensor:
     return rescale * guided * ratio + (1 - rescale) * guided
 
 
+def _as(model: PriorTransformer | InpaintModel | RefineModel, values: Tensor) -> Tensor:
+    """Return `values` in the network's precision; latents and schedule keep their own (float32)."""
+    return values.to(model.dtype)
+
+
 @torch.inference_mode()
 def run_prior(
     model: PriorTransformer,
@@ -106,15 +111,19 @@ def run_prior(
         null_embedding: (B, D) or (1, D), source of the unconditional branch, default zero.
     """
     latents = noise[0]
+    source_embedding = _as(model, source_embedding)
+    source_pose, target_pose = _as(model, source_pose), _as(model, target_pose)
     guided = guidance > 1
     if guided:
         null = torch.zeros_like(source_embedding) if null_embedding is None else null_embedding
-        source_embedding = torch.cat([null.expand_as(source_embedding), source_embedding])
+        null = _as(model, null).expand_as(source_embedding)
+        source_embedding = torch.cat([null, source_embedding])
         source_pose, target_pose = source_pose.repeat(2, 1), target_pose.repeat(2, 1)
     for index, step in enumerate(unclip_steps(steps)):
         inputs = latents.repeat(2, 1) if guided else latents
         time = torch.full((len(inputs),), step.timestep, device=latents.device)
-        clean = model(inputs, time, source_embedding, source_pose, target_pose)
+        clean = model(_as(model, inputs), time, source_embedding, source_pose, target_pose)
+        clean = clean.to(latents.dtype)
         if guided:
             clean = guide(clean, guidance, 0.0)
         clean = clean.clamp(-CLIP_RANGE, CLIP_RANGE)
@@ -166,15 +175,17 @@ def run_inpaint(
     dtype = start_latents.dtype
     masked = encode_latents(vae, masked_canvas(to_signed(source, dtype)), posterior_noise).to(dtype)
     fixed = torch.cat([known_mask(masked), masked], dim=1)
+    source_tokens, target_embedding = _as(model, source_tokens), _as(model, target_embedding)
     context, label = model.context(source_tokens, target_embedding)
-    pose_features = model.pose_proj(pose_image)
+    pose_features = model.pose_proj(_as(model, pose_image))
     guided = guidance > 1
     if guided:
         if null == "trained":
             if null_tokens is None or null_embedding is None:
                 raise ValueError("null='trained' needs null_tokens and null_embedding")
             null_context, null_label = model.context(
-                null_tokens.expand_as(source_tokens), null_embedding.expand_as(target_embedding)
+                _as(model, null_tokens).expand_as(source_tokens),
+                _as(model, null_embedding).expand_as(target_embedding),
             )
         else:
             null_context, null_label = torch.zeros_like(context), torch.zeros_like(label)
@@ -184,7 +195,9 @@ def run_inpaint(
     latents = start_latents
     for time in scheduler.timesteps:
         inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
-        out = model.denoise(inputs, time.to(latents.device), context, label, pose_features)
+        out = model.denoise(
+            _as(model, inputs), time.to(latents.device), context, label, pose_features
+        ).to(dtype)
         if guided:
             out = guide(out, guidance, 0.0)
         latents = scheduler.step(out, time, latents, return_dict=False)[0]
@@ -229,13 +242,14 @@ def run_refine(
     """
     dtype = start_latents.dtype
     fixed = encode_latents(vae, to_signed(coarse, dtype), posterior_noise).to(dtype)
+    source_tokens = _as(model, source_tokens)
     context = model.context(source_tokens)
     guided = guidance > 1
     if guided:
         if null == "trained":
             if null_tokens is None or null_coarse_latents is None:
                 raise ValueError("null='trained' needs null_tokens and null_coarse_latents")
-            null_context = model.context(null_tokens.expand_as(source_tokens))
+            null_context = model.context(_as(model, null_tokens).expand_as(source_tokens))
             null_fixed = null_coarse_latents.expand_as(fixed)
         else:
             null_context, null_fixed = torch.zeros_like(context), torch.zeros_like(fixed)
@@ -244,7 +258,7 @@ def run_refine(
     latents = start_latents
     for time in scheduler.timesteps:
         inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
-        out = model.denoise(inputs, time.to(latents.device), context)
+        out = model.denoise(_as(model, inputs), time.to(latents.device), context).to(dtype)
         if guided:
             out = guide(out, guidance, guidance_rescale)
         latents = scheduler.step(out, time, latents, return_dict=False)[0]
