@@ -58,7 +58,6 @@ def generate_run(work: Work) -> RunStatus:
     status = RunStatus.read(work.folder)
     status.state, status.reason, status.failed, status.root = "partial", "", {}, work.root
     status.pair_ids = [pair.pair_id for pair in work.pairs]
-    status.write(work.folder)
     try:
         with _embeddings_inside(work.folder):
             for stage in generated_stages(work.spec.stages):
@@ -103,6 +102,7 @@ def _generate_stage(work: Work, stage: str, status: RunStatus) -> Cost:
     lacking = _lacking(work, stage, alive)
     if not lacking:
         return Cost()
+    status.write(work.folder)
     before = sum(lacking.values())
     whole = needs_all_pairs(work.method)
     todo = alive if whole else [pair for pair in alive if pair.pair_id in lacking]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pcdms_data.types import Gallery, Pair
-
+from pcdms_bench.environment import file_digests
+from pcdms_bench.progress import silence_libraries
 from pcdms_bench.request import RunRequest
 from pcdms_bench.spec import RunSpec
 from pcdms_bench.suggestions import check_choice
+from pcdms_data.types import Gallery, Pair
 
 SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 """Preset -> folder below `pcdms/pretrained` that comes with the package."""
@@ -118,7 +121,8 @@ def spec_for(
     }
     if name != "pcdms":
         return RunSpec(
-            **shared, stages="final", preset="", weights="", seed=0, samples=1,
+            **shared, stages="final", preset="",
+            weights=folder_digest(autoencoder_of(name, weights)), seed=0, samples=1,
             selection=request.selection, steps=None, guidance=None, guidance_rescale=None, null="",
             final_sigma="", dtype="", chunk=None, refine_over="",
         )  # fmt: skip
@@ -149,6 +153,7 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
     if spec.method == "pcdms":
         from pcdms.method import PCDMsMethod
 
+        silence_libraries()
         method: Method = PCDMsMethod(
             around.weights,
             stages=spec.stages,
@@ -165,8 +170,28 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
     from pcdms_baselines.methods import make_baseline
 
     return make_baseline(
-        spec.method, spec.frame, around.gallery, around.split_gallery, device=around.device
+        spec.method,
+        spec.frame,
+        around.gallery,
+        around.split_gallery,
+        vae=autoencoder_of(spec.method, around.weights),
+        device=around.device,
     )
+
+
+def autoencoder_of(name: str, weights: Path) -> Path | None:
+    """Return the autoencoder that method `name` passes pictures through: that of `pcdms`."""
+    if name.startswith("vae-roundtrip") and (weights / "vae").is_dir():
+        return weights / "vae"
+    return None
+
+
+def folder_digest(folder: Path | None) -> str:
+    """Return the first 8 hex digits of the SHA-256 over a folder's weight files, "" without one."""
+    if folder is None:
+        return ""
+    text = json.dumps(file_digests(folder), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def needs_all_pairs(method: Method) -> bool:

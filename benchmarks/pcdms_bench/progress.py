@@ -90,6 +90,15 @@ class Progress:
         sys.stderr.flush()
 
 
+def silence_libraries() -> None:
+    """Switch off the progress bars of transformers and diffusers: ours is the only one."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+
+
 def state_line(title: str, done: int, total: int, elapsed: float, note: str = "") -> str:
     """Return `title: done/total, rate, time left, note` for `elapsed` seconds of work."""
     rate = done / elapsed if elapsed > 0 else 0.0

@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pcdms_data.types import InputError
-
 from pcdms_bench.spec import RunSpec
+from pcdms_data.types import InputError
+from pcdms_reports.records import COLUMNS, ScoreRow
 
 SAMPLES = "samples"
 EMBEDDINGS = "embeddings.safetensors"
@@ -144,6 +144,11 @@ def merge_table(
     )
 
 
+def write_rows(path: Path, rows: Sequence[ScoreRow]) -> bool:
+    """Write score rows as a `scores.csv`; True when the file changed."""
+    return write_text(path, table_text(COLUMNS, [astuple(row) for row in rows]))
+
+
 def run_folders(out: Path) -> list[Path]:
     """Return every run folder below `out` (or `out` itself), sorted by path."""
     if (out / "spec.json").is_file():
@@ -151,10 +156,10 @@ def run_folders(out: Path) -> list[Path]:
     return sorted(path.parent for path in out.glob("*/*/*/spec.json"))
 
 
-def rebuild_scores(out: Path, columns: Sequence[str]) -> int:
+def rebuild_scores(out: Path) -> int:
     """Rewrite `out/scores.csv` from the run folders below; returns the number of rows."""
     rows = [
-        row for folder in run_folders(out) for row in read_table(folder / "scores.csv", columns)
+        row for folder in run_folders(out) for row in read_table(folder / "scores.csv", COLUMNS)
     ]
-    write_text(out / "scores.csv", table_text(columns, [[row[c] for c in columns] for row in rows]))
+    write_text(out / "scores.csv", table_text(COLUMNS, [[row[c] for c in COLUMNS] for row in rows]))
     return len(rows)

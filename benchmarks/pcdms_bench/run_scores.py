@@ -7,18 +7,23 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdms_data.images import load_picture
-from pcdms_data.types import Gallery, Pair, Picture, PictureError
-from pcdms_reports.records import COLUMNS, ScoreRow
-
 from pcdms_bench.cost_rows import cost_rows
-from pcdms_bench.generation import generated_stages
+from pcdms_bench.generation import generated_stages, stored_embeddings
 from pcdms_bench.metrics.catalog import METRICS, metric_names
 from pcdms_bench.progress import Advance, Progress
 from pcdms_bench.protocols import Protocol, protocol_for
-from pcdms_bench.run_folder import EMBEDDINGS, SAMPLES, RunStatus, merge_table
+from pcdms_bench.run_folder import (
+    EMBEDDINGS,
+    SAMPLES,
+    RunStatus,
+    merge_table,
+    missing_pictures,
+)
 from pcdms_bench.scoring import ScoreContext, score_prior, score_stage
 from pcdms_bench.spec import RunSpec
+from pcdms_data.images import load_picture
+from pcdms_data.types import Gallery, Pair, Picture, PictureError
+from pcdms_reports.records import COLUMNS, ScoreRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +49,7 @@ def score_run(
     A pair that cannot be scored is noted in `status.json`.
     """
     status = RunStatus.read(folder)
-    status.failed = {} if status.state == "unavailable" else dict(status.failed)
-    failures = _failures(status, pairs)
+    lost: dict[str, str] = {}
     rows: list[ScoreRow] = []
     pair_rows: list[tuple[object, ...]] = []
     stages = generated_stages(spec.stages)
@@ -55,17 +59,18 @@ def score_run(
         for name in protocols:
             protocol = protocol_for(name, spec.dataset, spec.frame)
             for stage in stages:
+                failures = _failures(stage, folder, spec, status, pairs)
                 found, frame = _score_stage(
                     stage, folder, spec, pairs, protocol, gallery, metrics, failures, device, add
                 )
                 rows += found
                 pair_rows += frame.itertuples(index=False, name=None)
-                lost = _unscored(stage, folder, pairs, found, set(frame["pair_id"]), failures)
-                status.failed.update(lost)
+                lost |= failures
+                lost |= _unscored(stage, folder, pairs, found, set(frame["pair_id"]), failures)
     rows += [row for row in cost_rows(folder, spec, len(pairs)) if row.metric in metrics]
-    if status.failed and status.state == "complete":
-        status.state = "partial"
-    status.write(folder)
+    if status.state in ("complete", "partial"):
+        status.state, status.failed = "partial" if lost else "complete", lost
+        status.write(folder)
     if status.state in ("unavailable", "failed"):
         rows = [_explained(row, status) for row in rows]
     _keep(folder, rows, pair_rows)
@@ -102,11 +107,22 @@ def _score_stage(
     )
 
 
-def _failures(status: RunStatus, pairs: Sequence[Pair]) -> dict[str, str]:
-    """Return {pair_id: reason} of the pairs without a picture."""
+def _failures(
+    stage: str, folder: Path, spec: RunSpec, status: RunStatus, pairs: Sequence[Pair]
+) -> dict[str, str]:
+    """Return {pair_id: reason} of the pairs that lack the output of a stage.
+
+    A failure noted for a picture that is there now (it could not be decoded, say) is tried again.
+    """
+    ids = [pair.pair_id for pair in pairs]
     if status.state == "unavailable":
-        return {pair.pair_id: status.reason for pair in pairs}
-    return dict(status.failed)
+        return dict.fromkeys(ids, status.reason)
+    if stage == "prior":
+        known = set(stored_embeddings(folder))
+        lacking = [pair_id for pair_id in ids if pair_id not in known]
+    else:
+        lacking = list(missing_pictures(folder, stage, ids, spec.samples))
+    return {i: status.failed.get(i, f"stage {stage} left nothing") for i in lacking}
 
 
 def _unscored(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcdms_reports.records import COLUMNS, ScoreRow
-
 from pcdms_bench.examples import write_examples
 from pcdms_bench.generation import Work, generate_run
 from pcdms_bench.planning import Plan, PlannedRun, dataset_root
@@ -14,6 +12,7 @@ from pcdms_bench.progress import Progress
 from pcdms_bench.run_folder import RunStatus, clear_run, rebuild_scores, write_text
 from pcdms_bench.run_scores import score_run
 from pcdms_bench.spec import RunSpec
+from pcdms_reports.records import ScoreRow
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def execute(plan: Plan, progress: Progress) -> RunResult:
     examples = out / f"{plan.request.dataset}-{plan.request.split}" / "examples"
     write_examples(examples, plan.pairs, plan.pairs.resolution)
     outcomes = tuple(_score(plan, run, progress) for run in plan.runs)
-    rebuild_scores(out, COLUMNS)
+    rebuild_scores(out)
     report = write_report_of(outcomes, out)
     failed = any(
         outcome.status.failed

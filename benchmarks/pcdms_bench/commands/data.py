@@ -22,15 +22,27 @@ def make() -> None:
 @make.command("people")
 @click.option("--street", is_flag=True, help="The street look instead of the fashion look.")
 @click.option("--size", default="mini", show_default=True, help="smoke, mini or full.")
-@click.option("--split", "splits", default="all", show_default=True,
-              help="Comma-separated splits: train, val, test; or all.")
+@click.option(
+    "--split",
+    "splits",
+    default="all",
+    show_default=True,
+    help="Comma-separated splits: train, val, test; or all.",
+)
 @click.option("--resolution", help="Frame HEIGHTxWIDTH [default: the size's own].")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Seed of the people.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder for pictures/, masks/, keypoints.csv and pairs.csv.")
-@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write a contact sheet to this PNG file.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the people."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for pictures/, masks/, keypoints.csv and pairs.csv.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a contact sheet to this PNG file.",
+)
 @debug_option
 def people(
     street: bool,
@@ -42,12 +54,11 @@ def people(
     sheet: Path | None,
 ) -> int:
     """Render the embedded people as pictures and annotations, in the layout `folder`."""
-    from pcdms_data.people.export import export_people
-    from pcdms_data.people.sheet import save_sheet
-
     from pcdms_bench.progress import Progress
     from pcdms_bench.spec import SIZES, SPLITS, parse_resolution
     from pcdms_bench.suggestions import check_choice, split_names
+    from pcdms_data.people.export import export_people
+    from pcdms_data.people.sheet import save_sheet
 
     if out is None and sheet is None:
         raise click.UsageError("nothing to make: give --out DIR, --sheet FILE.png, or both")
@@ -97,14 +108,13 @@ def people(
 def stats(
     dataset: str, root: Path | None, size: str, split: str, out: Path | None, as_json: bool
 ) -> int:
-    """Count pictures, groups, pairs and slices of a split; compare its key points with real ones."""
+    """Count pictures, pairs and slices of a split; compare its key points with real ones."""
     import json
     from collections import Counter
 
+    from pcdms_bench.run_folder import table_text, write_text
     from pcdms_data.pairs import load_pairs
     from pcdms_data.people.stats import calibration, calibration_text
-
-    from pcdms_bench.run_folder import table_text, write_text
 
     pairs = load_pairs(dataset, root=root, split=split, size=size)
     counts: dict[str, Counter[str]] = {}

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from pcdms_reports.tables import StageTable
+    from collections.abc import Sequence
+
+    from rich.text import Text
 
     from pcdms_bench.planning import Plan
     from pcdms_bench.runner import RunResult
+    from pcdms_reports.metric_words import MetricWords
+    from pcdms_reports.records import ScoreRow
+    from pcdms_reports.tables import Cell, StageTable
 
 
 def print_plans(plan: Plan, as_json: bool) -> None:
@@ -48,16 +53,12 @@ def print_run(result: RunResult, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_document(result), indent=2))
         return
-    from pcdms_reports.scores import to_frame
-    from pcdms_reports.tables import stage_tables
-
-    rows = [row for outcome in result.outcomes for row in outcome.rows]
-    for table in stage_tables(to_frame(rows)) if rows else []:
-        _print_table(table)
+    print_rows([row for outcome in result.outcomes for row in outcome.rows], as_json=False)
     for outcome in result.outcomes:
         status = outcome.status
         if status.state in ("failed", "unavailable"):
             click.echo(f"{outcome.spec.method}: {status.state}: {status.reason}", err=True)
+            continue
         for pair_id, reason in list(status.failed.items())[:5]:
             click.echo(f"{outcome.spec.method}: {pair_id} failed: {reason}", err=True)
         if len(status.failed) > 5:
@@ -86,26 +87,52 @@ def _document(result: RunResult) -> dict[str, object]:
     }
 
 
+def print_rows(rows: Sequence[ScoreRow], as_json: bool) -> None:
+    """Print score rows as per-stage tables, or as one JSON list."""
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    from pcdms_reports.scores import to_frame
+    from pcdms_reports.tables import stage_tables
+
+    for table in stage_tables(to_frame(rows)) if rows else []:
+        _print_table(table.compact())
+
+
 def _print_table(table: StageTable) -> None:
-    """Print one table with rich: best bold, second best italic, footnotes below."""
+    """Print one table with rich: best bold, second best italic, footnotes below.
+
+    Intervals are left to the report: with them no terminal is wide enough.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = table.compact()
     console = Console()
     if not console.is_terminal:
-        console = Console(width=max(console.width, 160))
-    shown = Table(title=table.caption, box=box.SIMPLE_HEAD, title_justify="left")
+        console = Console(width=max(console.width, 140))
+    shown = Table(box=box.SIMPLE_HEAD)
     shown.add_column("stage", no_wrap=True)
-    shown.add_column("n", justify="right")
+    shown.add_column("n", justify="right", no_wrap=True)
     for column in table.columns:
-        shown.add_column(column.heading, justify="right")
+        shown.add_column(column.heading, justify="right", overflow="fold")
     for row in table.rows:
-        styles = ("", "bold", "italic")
-        cells = [Text(cell.plain, style=styles[cell.rank]) for cell in row.cells]
+        pairs = zip(row.cells, table.columns, strict=True)
+        cells = [_cell_text(cell, words) for cell, words in pairs]
         shown.add_row(row.label + (" †" if row.bound else ""), row.count, *cells)
-    console.print(shown)
+    console.print(Text(table.caption), soft_wrap=True)
+    if table.columns:
+        console.print(shown)
     for number, note in enumerate(table.footnotes, start=1):
         console.print(Text(f"  {number} {note}"), soft_wrap=True)
+
+
+def _cell_text(cell: Cell, words: MetricWords) -> Text:
+    """Return the number of a cell, without its interval, in the style of its rank."""
+    from rich.text import Text
+
+    text = cell.text
+    if cell.value is not None:
+        text = ("~" if cell.status == "indicative" else "") + words.format(cell.value)
+    return Text(f"{text} {cell.marks}".strip(), style=("", "bold", "italic")[cell.rank])

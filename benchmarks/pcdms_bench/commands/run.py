@@ -139,7 +139,7 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and stop.")
 @json_option
 @debug_option
-def run(dry_run: bool, as_json: bool, **options: Any) -> int:  # noqa: ANN401
+def run(dry_run: bool, as_json: bool, **options: Any) -> int:
     """Generate pictures with every method, score each stage and write the report.
 
     Running the same command again continues where it stopped and changes nothing that is right.

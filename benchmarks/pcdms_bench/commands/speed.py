@@ -69,19 +69,24 @@ def _wall_times(arguments: list[str], repeats: int) -> list[float]:
 
 
 @speed.command()
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True,
-              help="Worker processes.")
-@click.option("--pictures", type=click.IntRange(1), default=480, show_default=True,
-              help="Pictures at each size, about.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes."
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(1),
+    default=480,
+    show_default=True,
+    help="Pictures at each size, about.",
+)
 @json_option
 @debug_option
 def render(workers: int, pictures: int, as_json: bool) -> int:
     """Pictures per second of the renderer of the embedded people; nothing is cached."""
     from dataclasses import asdict
 
-    from pcdms_data.people.speed import render_speed
-
     from pcdms_bench.progress import Progress
+    from pcdms_data.people.speed import render_speed
 
     with Progress(silent=as_json) as progress:
         measured = render_speed(workers, pictures, progress.follow("rendering"))

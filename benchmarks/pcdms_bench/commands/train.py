@@ -64,12 +64,11 @@ def train(
 
     Interrupt at any time: the same command continues from the last checkpoint.
     """
-    from pcdms_data.pairs import DATASETS
-
     from pcdms_bench.device import resolve_device
-    from pcdms_bench.progress import Progress, State
+    from pcdms_bench.progress import Progress, State, silence_libraries
     from pcdms_bench.spec import PRESETS, SIZES
     from pcdms_bench.suggestions import check_choice
+    from pcdms_data.pairs import DATASETS
 
     check_choice("stage", stage, STAGES)
     check_choice("preset", preset, PRESETS)
@@ -83,6 +82,7 @@ def train(
         preset=preset, dataset=dataset, out=out, root=root, size=size, steps=steps, pairs=pairs,
         seed=seed, device=resolve_device(device), mixed_precision=mixed_precision,
     )  # fmt: skip
+    silence_libraries()
     with Progress() as progress:
         tasks: dict[str, State] = {}
 
