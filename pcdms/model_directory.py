@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPVisionModelWithProjection, Dinov2Model
+from transformers.utils import logging
 
 from pcdms.inpaint import InpaintModel
 from pcdms.prior import PriorTransformer
@@ -82,11 +85,31 @@ def load_part(root: Path, name: str) -> nn.Module:
     return model.eval()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the bars and reports of transformers: what matters of them is returned or raised."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def _load_encoder(folder: Path, kind: Any) -> tuple[nn.Module, list[str]]:
     """Return an encoder and what did not fit; transformers renames keys of older versions."""
-    model, info = kind.from_pretrained(
-        folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-    )
+    with _quiet():
+        # Without `ignore_mismatched_sizes` the library names only the first one that differs.
+        model, info = kind.from_pretrained(
+            folder,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+        )
     problems = [f"missing {key}" for key in sorted(info["missing_keys"])]
     problems += [f"surplus {key}" for key in sorted(info["unexpected_keys"])]
     problems += [f"misshapen {entry[0]}" for entry in sorted(info["mismatched_keys"])]
@@ -111,7 +134,8 @@ def save_part(root: Path, name: str, part: Any) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for old in (*target.glob("*.safetensors"), *target.glob("*.index.json")):
         old.unlink()
-    part.save_pretrained(target, max_shard_size=SHARD_SIZE)
+    with _quiet():
+        part.save_pretrained(target, max_shard_size=SHARD_SIZE)
 
 
 def count_parameters(root: Path, name: str) -> int:

@@ -164,7 +164,7 @@ _PAPER = Preset(
     },
 )
 
-_TINY_LATENT = 4
+_TINY_LATENT = 8
 _TINY_CONTEXT = 128
 
 _TINY = Preset(

@@ -30,6 +30,7 @@ from pcdms.training.losses import (
     RefineLoss,
 )
 from pcdms.training.recipes import NETWORKS_OF, RECIPES, Recipe
+from pcdms.training.warm_start import start_at_components
 from pcdms_bench.people_targets import people_targets
 from pcdms_bench.training_tables import (
     TrainingPictures,
@@ -145,9 +146,10 @@ class _Trainer:
         torch.manual_seed(self.run.seed)
         vae: Any = self.preset.build_vae()
         pixels = torch.from_numpy(self.pictures.pixels)
+        sample = to_signed(pixels[:: max(1, len(pixels) // 256)], torch.float32)
+        start_at_components(vae, sample)
         self._loop("vae", vae, AutoencoderLoss(pixels), len(pixels))
         with torch.inference_mode():
-            sample = to_signed(pixels[:: max(1, len(pixels) // 256)], torch.float32)
             spread = float(vae.encode(sample).latent_dist.mean.std())
         vae.register_to_config(scaling_factor=round(1 / spread, 5))
         save_part(self.run.out, "vae", vae)

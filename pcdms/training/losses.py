@@ -212,14 +212,16 @@ class RefineLoss:
 
 
 class AutoencoderLoss:
-    """Reconstruction of pictures uint8 (N, 3, H, W): L1, L1 of gradients, and a weak KL term.
+    """Reconstruction of pictures uint8 (N, 3, H, W): squared, L1, L1 of gradients, and a weak KL.
+
+    The squared term brings colour early, the other two keep edges.
 
     A random draw of the posterior is decoded. Pictures are shown alone and as canvases
     (picture|picture, picture|black), the forms in which the stages use the autoencoder.
     """
 
     def __init__(
-        self, pictures: Tensor, kl_weight: float = 1e-4, gradient_weight: float = 1.0
+        self, pictures: Tensor, kl_weight: float = 1e-6, gradient_weight: float = 0.25
     ) -> None:
         self.pictures = pictures
         self.kl_weight, self.gradient_weight = kl_weight, gradient_weight
@@ -242,7 +244,8 @@ class AutoencoderLoss:
         gradient = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
         gradient = gradient + (error[..., :, 1:] - error[..., :, :-1]).abs().mean()
         return (
-            error.abs().mean()
+            4 * error.square().mean()
+            + 0.5 * error.abs().mean()
             + self.gradient_weight * gradient
             + self.kl_weight * posterior.kl().mean() / posterior.mean[0].numel()
         )

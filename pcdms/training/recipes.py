@@ -48,7 +48,7 @@ RECIPES: dict[str, Recipe] = {
         settings={
             "image_encoder": TrainSettings(steps=700, batch_size=32, learning_rate=1e-3),
             "source_encoder": TrainSettings(steps=500, batch_size=32, learning_rate=1e-3),
-            "vae": TrainSettings(steps=2500, batch_size=8, learning_rate=1e-3),
+            "vae": TrainSettings(steps=1600, batch_size=8, learning_rate=1e-3),
             "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
             "inpaint": TrainSettings(steps=5000, batch_size=16, learning_rate=5e-4),
             "refine": TrainSettings(steps=2500, batch_size=16, learning_rate=5e-4),
