@@ -25,6 +25,7 @@ from pcdms.training.loop import Loss, TrainSettings, train
 from pcdms.training.losses import (
     AutoencoderLoss,
     InpaintLoss,
+    PairTable,
     PictureTable,
     PriorLoss,
     RefineLoss,
@@ -223,10 +224,12 @@ class _Trainer:
         )
         pixels = torch.from_numpy(self.pictures.pixels)
         clean = latent_moments(vae, lambda rows: pixels[rows], len(pixels))
-        coarse = latent_moments(vae, lambda rows: kept["coarse"][rows], len(self.pairs))
+        count = len(kept["coarse"])
+        coarse = latent_moments(vae, lambda rows: kept["coarse"][rows], count)
+        pairs = self.pictures.pairs
         loss = RefineLoss(
             table,
-            self.pictures.pairs,
+            PairTable(pairs.source[:count], pairs.target[:count]),
             clean,
             coarse,
             self.preset.pipeline.refine_schedule,
@@ -235,7 +238,7 @@ class _Trainer:
         )
         torch.manual_seed(self.run.seed)
         model = self.preset.build_refine()
-        self._loop("refine", model, loss, len(self.pairs))
+        self._loop("refine", model, loss, count)
         save_part(self.run.out, "refine", model)
 
     @property
@@ -321,15 +324,16 @@ class _Trainer:
         return torch.from_numpy(np.concatenate(chunks))
 
     def _coarse_pictures(self) -> Tensor:
-        """Return the stage-`inpaint` picture uint8 (P, 3, H, W) of every training pair."""
+        """Return the stage-`inpaint` pictures uint8 (P, 3, H, W) of the first training pairs."""
         pipeline = self._pipeline()
         settings = Sampling(self.run.seed, steps=self.recipe.coarse_steps, chunk=32)
+        pairs = self.pairs[: self.recipe.coarse_pairs]
         chunks = []
-        for start in range(0, len(self.pairs), 64):
-            batch = load_batch(self.pairs[start : start + 64], self.frame)
+        for start in range(0, len(pairs), 64):
+            batch = load_batch(pairs[start : start + 64], self.frame)
             embedding = pipeline.run_prior_stage(batch, settings)
             with torch.autocast("cpu", torch.bfloat16):
                 chunks.append(pipeline.run_inpaint_stage(batch, embedding, settings)[:, 0])
             if self.progress is not None:
-                self.progress("coarse pictures", start + len(batch.pair_ids), len(self.pairs), 0.0)
+                self.progress("coarse pictures", start + len(batch.pair_ids), len(pairs), 0.0)
         return torch.from_numpy(np.concatenate(chunks))

@@ -26,8 +26,8 @@ class Recipe:
 
     `pairs` is how many training pairs are used (None: all); `known_weight`, `person_weight`,
     `noise_offset`, `drop` are those of the losses; `predicted` says whether stage `inpaint` also
-    sees the prior's embeddings; `coarse_steps` are the sampling steps of the coarse pictures that
-    stage `refine` is trained on.
+    sees the prior's embeddings; `coarse_pairs` (None: all) and `coarse_steps` are the number and
+    the sampling steps of the coarse pictures that stage `refine` is trained on.
     """
 
     size: str
@@ -38,6 +38,7 @@ class Recipe:
     noise_offset: float = 0.1
     drop: float = 0.1
     predicted: bool = False
+    coarse_pairs: int | None = None
     coarse_steps: int = 20
 
 
@@ -50,13 +51,14 @@ RECIPES: dict[str, Recipe] = {
             "source_encoder": TrainSettings(steps=500, batch_size=32, learning_rate=1e-3),
             "vae": TrainSettings(steps=1600, batch_size=8, learning_rate=1e-3),
             "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
-            "inpaint": TrainSettings(steps=5000, batch_size=16, learning_rate=5e-4),
-            "refine": TrainSettings(steps=2500, batch_size=16, learning_rate=5e-4),
+            "inpaint": TrainSettings(steps=4000, batch_size=16, learning_rate=5e-4),
+            "refine": TrainSettings(steps=2000, batch_size=16, learning_rate=5e-4),
         },
         known_weight=0.05,
         person_weight=1.0,
         noise_offset=0.0,
         predicted=True,
+        coarse_pairs=6_000,
         coarse_steps=6,
     ),
     "paper": Recipe(
