@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcdms_bench.metrics.frechet import FeatureStatistics, GaussianOfFeatures
 from pcdms_bench.metrics.networks import FeatureNetwork, networks_versions
@@ -24,6 +25,7 @@ from pcdms_bench.weights_store import cache_folder
 from pcdms_data.images import load_picture
 from pcdms_data.types import Picture, PictureError
 
+ROWS_PER_UPDATE = 64
 FORMAT = 1
 """Raised when the way statistics are computed changes."""
 
@@ -64,6 +66,7 @@ def _compute(
 ) -> GaussianOfFeatures:
     """Stream the pictures through the network in chunks, in name order."""
     statistics = FeatureStatistics()
+    waiting: list[NDArray[np.float32]] = []
     ordered = sorted(pictures, key=lambda picture: (picture.name, picture.row))
     for start in range(0, len(ordered), network.chunk):
         chunk = ordered[start : start + network.chunk]
@@ -74,9 +77,15 @@ def _compute(
             except PictureError:
                 continue
         if pixels:
-            statistics.update(network.features(np.stack(pixels)))
+            waiting.append(network.features(np.stack(pixels)))
+        # Adding up D x D products for a few rows at a time would cost as much as the network.
+        if len(waiting) * network.chunk >= ROWS_PER_UPDATE:
+            statistics.update(np.concatenate(waiting))
+            waiting = []
         if progress:
             progress(len(chunk))
+    if waiting:
+        statistics.update(np.concatenate(waiting))
     return statistics.result()
 
 

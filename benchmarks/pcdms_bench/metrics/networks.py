@@ -40,7 +40,7 @@ class FeatureNetwork:
     preprocessing: str
     width: int
     chunk: int
-    """Pictures per forward pass on a CPU: larger ones fall out of the processor's caches."""
+    """Pictures per forward pass."""
     features: Callable[[Pixels], NDArray[np.float32]]
     """uint8 (B, H, W, 3) -> float32 (B, width)."""
 
@@ -65,6 +65,11 @@ def to_planes(pictures: Pixels, device: str) -> torch.Tensor:
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
         raise InputError(f"pictures {pictures.dtype} {pictures.shape}, expected uint8 (B, H, W, 3)")
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float()
+
+
+def _chunk(device: str, small: int) -> int:
+    """Return pictures per pass: few on a CPU, whose caches they should fit in."""
+    return small if device == "cpu" else 64
 
 
 def _open_efficientnet(device: str) -> FeatureNetwork:
@@ -97,7 +102,11 @@ def _open_efficientnet(device: str) -> FeatureNetwork:
             return found.cpu().numpy()
 
     return FeatureNetwork(
-        f"efficientnet_lite0@{digest[:8]}", "stretch224-pil-bicubic", WIDTH, 4, features
+        f"efficientnet_lite0@{digest[:8]}",
+        "stretch224-pil-bicubic",
+        WIDTH,
+        _chunk(device, 4),
+        features,
     )
 
 
@@ -116,7 +125,7 @@ def _open_inception(device: str) -> FeatureNetwork:
             return network(planes)[0].cpu().numpy()
 
     label = f"inception-2015-12-05@{found.sha256[:8]}"
-    return FeatureNetwork(label, "torch-fidelity", WIDTH, 4, features)
+    return FeatureNetwork(label, "torch-fidelity", WIDTH, _chunk(device, 4), features)
 
 
 def _distance_network(
@@ -140,7 +149,7 @@ def _distance_network(
             distances: NDArray[np.float64] = network.compare(first, second).double().cpu().numpy()
         return distances
 
-    return DistanceNetwork(label, preprocessing, 8, features, compare)
+    return DistanceNetwork(label, preprocessing, _chunk(device, 8), features, compare)
 
 
 def _open_st_lpips(device: str) -> DistanceNetwork:
