@@ -198,7 +198,10 @@ class PCDMsMethod:
         todo = [pair for pair in pairs if not _finished(folder, pair, settings.samples)]
         size = self.chunk * BATCHES_PER_CALL
         for start in range(0, len(todo), size):
-            good, batch = self._decoded(todo[start : start + size], failures)
+            part = todo[start : start + size]
+            if stage == "refine":
+                part = _with_coarse(part, out, settings.samples, failures)
+            good, batch = self._decoded(part, failures)
             if batch is not None:
                 pictures = self._run(
                     stage, good, self.pipeline.framed(batch), out, embeddings, settings
@@ -250,6 +253,21 @@ def sample_name(pair_id: str, sample: int) -> str:
 
 def _finished(folder: Path, pair: Pair, samples: int) -> bool:
     return all((folder / sample_name(pair.pair_id, k)).is_file() for k in range(samples))
+
+
+def _with_coarse(
+    pairs: Sequence[Pair], out: Path, samples: int, failures: dict[str, str]
+) -> list[Pair]:
+    """Return the pairs with readable pictures of `inpaint`; the others go to `failures`."""
+    good: list[Pair] = []
+    for pair in pairs:
+        try:
+            for sample in range(samples):
+                _read(out / "inpaint" / sample_name(pair.pair_id, sample))
+            good.append(pair)
+        except PictureError as error:
+            failures[pair.pair_id] = str(error)
+    return good
 
 
 def _read(path: Path) -> NDArray[np.uint8]:

@@ -184,7 +184,7 @@ class PCDMsPipeline:
                 strict=True,
             )
         ]
-        drawn = torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
+        drawn = torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()
         return to_signed(drawn, torch.float32).to(self.device)
 
     def run_prior_stage(self, batch: Batch, settings: Sampling) -> NDArray[np.float32]:
@@ -218,7 +218,7 @@ class PCDMsPipeline:
             row = self._null_embedding(settings.null, model.unet.config.cross_attention_dim)
             embedding = np.broadcast_to(row, (len(tokens), settings.samples, row.shape[-1])).copy()
         target = torch.from_numpy(embedding.reshape(-1, embedding.shape[-1])).to(self.device)
-        source = torch.from_numpy(batch.source).to(self.device)
+        source = torch.from_numpy(np.ascontiguousarray(batch.source)).to(self.device)
         poses = self.pose_images(batch)
         height, width = self._latent_size()
         shape = (self.vae.config["latent_channels"], height, 2 * width)
@@ -253,7 +253,10 @@ class PCDMsPipeline:
         """Return refined pictures (B, S, 3, H, W) uint8 of coarse ones (B, S, 3, H, W) uint8."""
         model = self._part(self.refine, "refine")
         tokens = self.tokens(batch.source, settings.chunk)
-        flat = torch.from_numpy(coarse.reshape(-1, *coarse.shape[2:])).to(self.device)
+        # The memory layout picks the convolution's kernel, and with it the last bits: pictures of
+        # the stage before and the same ones read from files must lie alike.
+        rows = np.ascontiguousarray(coarse.reshape(-1, *coarse.shape[2:]))
+        flat = torch.from_numpy(rows).to(self.device)
         shape = (self.vae.config["latent_channels"], *self._latent_size())
         null_tokens, _ = self._null_conditions(settings)
         null_latents = self._null_coarse() if settings.null == "trained" else None
@@ -278,8 +281,7 @@ class PCDMsPipeline:
             )
             return self._decode(latents).cpu()
 
-        rows = in_chunks(len(flat), settings.chunk, compute)
-        return rows.reshape(coarse.shape).numpy()
+        return in_chunks(len(flat), settings.chunk, compute).reshape(coarse.shape).numpy()
 
     def _part(self, part: Any, name: str) -> Any:
         if part is None:

@@ -48,7 +48,7 @@ def encode_latents(vae: AutoencoderKL, pixels: Tensor, noise: Tensor | None) -> 
 def decode_latents(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     """Return uint8 pictures (B, 3, H, W), rounded, of scaled latents (B, C, h, w)."""
     pixels = vae.decode(latents.to(vae.dtype) / vae.config["scaling_factor"]).sample
-    return ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return ((pixels.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).contiguous()
 
 
 def masked_canvas(source: Tensor) -> Tensor:

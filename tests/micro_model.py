@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tiny_pairs import STANDING
+
 from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_config import EncoderInput, PipelineConfig
 from pcdms.presets import Preset
 from pcdms.schedulers import LatentSchedule
 from pcdms_data.types import Batch, K
-from tiny_pairs import STANDING
 
 FRAME = (32, 16)
 CELLS = (8, 4)

@@ -1,9 +1,12 @@
 """The pipeline: a pair's picture depends on the pair, the seed and the settings, on nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from micro_model import CELLS, FRAME, WIDTH, make_batch, part, pipeline, rows_of
+
 from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_settings import Sampling, draw_noise, in_frame
 from pcdms.sampling import decode_latents, run_inpaint, run_prior, run_refine
@@ -82,9 +85,7 @@ def test_another_chunk_changes_at_most_single_levels(batch, whole):
 def test_the_seed_decides_the_pictures(batch, whole):
     first = rows_of(batch, [0])
     same(pipeline()(first, chunk=CHUNK, seed=3), Rows(whole, [0]))
-    assert not np.array_equal(
-        pipeline()(first, chunk=CHUNK, seed=4).refine, whole.refine[:1]
-    )
+    assert not np.array_equal(pipeline()(first, chunk=CHUNK, seed=4).refine, whole.refine[:1])
 
 
 def test_noise_comes_from_one_generator_per_pair_stage_and_sample():
@@ -100,7 +101,7 @@ def test_noise_comes_from_one_generator_per_pair_stage_and_sample():
 def test_stages_equal_the_sampling_functions_on_hand_made_inputs(batch, whole):
     """One pair through the pure functions, every input made here from its description."""
     pipe, row = pipeline(), rows_of(batch, [2])
-    noise = lambda stage, *shapes: [  # noqa: E731
+    noise = lambda stage, *shapes: [
         tensor[:1]
         for tensor in draw_noise(row.pair_ids, np.array([0]), stage, Sampling(seed=3), shapes)
     ]
@@ -175,6 +176,18 @@ def test_stage_lists_run_what_they_name(batch, whole):
     assert len({picture.tobytes() for picture in pictures}) == 4
     with pytest.raises(InputError, match=r"'prior\+refine'.*inpaint"):
         pipe(row, stages="prior+refine")
+
+
+def test_the_memory_layout_of_pictures_does_not_matter(batch, whole):
+    """Files give one layout, the stage before another; kernels must not notice."""
+    assert whole.inpaint.flags.c_contiguous
+    assert whole.refine.flags.c_contiguous
+    settings = Sampling(seed=3, chunk=CHUNK)
+    last = np.ascontiguousarray(whole.inpaint.transpose(0, 1, 3, 4, 2)).transpose(0, 1, 4, 2, 3)
+    assert np.array_equal(pipeline().run_refine_stage(batch, last, settings), whole.refine)
+    source = np.ascontiguousarray(batch.source.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    other = replace(batch, source=source)
+    same(pipeline()(other, chunk=CHUNK, seed=3), whole)
 
 
 @pytest.mark.parametrize(

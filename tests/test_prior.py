@@ -5,6 +5,7 @@ import pytest
 import torch
 from diffusers import UnCLIPScheduler
 from micro_model import GOLDEN, WIDTH, part
+
 from pcdms.presets import PRESETS
 from pcdms.prior import PriorTransformer
 from pcdms.sampling import run_prior

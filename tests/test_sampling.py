@@ -5,6 +5,7 @@ import torch
 from diffusers import UniPCMultistepScheduler
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from micro_model import CELLS, FRAME, TOKEN_WIDTH, WIDTH, part
+
 from pcdms.sampling import (
     decode_latents,
     encode_latents,
@@ -246,9 +247,7 @@ def plain_refine(one, steps, guidance, rescale, null, kind):
     ],
 )
 @torch.inference_mode()
-def test_refine_loop_equals_a_plain_loop_over_single_samples(
-    steps, guidance, rescale, null, kind
-):
+def test_refine_loop_equals_a_plain_loop_over_single_samples(steps, guidance, rescale, null, kind):
     values = refine_inputs()
     out = run_refine(
         part("refine"), part("vae"), **values, steps=steps, guidance=guidance,
@@ -265,7 +264,7 @@ def test_refine_loop_equals_a_plain_loop_over_single_samples(
 @torch.inference_mode()
 def test_each_choice_of_the_null_branch_and_the_end_changes_the_latents():
     values = inpaint_inputs()
-    run = lambda **options: run_inpaint(part("inpaint"), part("vae"), **values, steps=3, **options)  # noqa: E731, E501
+    run = lambda **options: run_inpaint(part("inpaint"), part("vae"), **values, steps=3, **options)  # noqa: E731
     plain = run()
     trained = run(null="trained", null_tokens=NULL_TOKENS, null_embedding=NULL_EMBEDDING)
     for other in (trained, run(final_sigma="zero"), run(guidance=1.0)):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from micro_model import GOLDEN, TOKEN_WIDTH, WIDTH, part
+
 from pcdms.inpaint import InpaintModel
 from pcdms.presets import PRESETS
 from pcdms.refine import RefineModel
@@ -62,9 +63,7 @@ def test_refine_forward_equals_the_published_network():
     data = arrays("refine")
     model = published("refine", RefineModel)
     tokens = data["dino_tokens"].float()
-    torch.testing.assert_close(
-        model.context(tokens), data["projected_tokens"], atol=2e-5, rtol=0
-    )
+    torch.testing.assert_close(model.context(tokens), data["projected_tokens"], atol=2e-5, rtol=0)
     out = model(data["sample"], data["timestep"], tokens)
     torch.testing.assert_close(out, data["output"], atol=2e-5, rtol=0)
 
