@@ -145,8 +145,9 @@ def stock_loop(model, values, noise_seed, steps, predict):
 
 
 @pytest.mark.parametrize(
-    ("steps", "guidance", "null"), [(20, 0.0, False), (7, 1.0, False), (7, 3.0, False), (7, 3.0, True)]
-)  # fmt: skip
+    ("steps", "guidance", "null"),
+    [(20, 0.0, False), (7, 1.0, False), (7, 3.0, False), (7, 3.0, True)],
+)
 @torch.inference_mode()
 def test_loop_of_many_pairs_equals_the_library_one_by_one(steps, guidance, null):
     model, values = part("prior"), inputs(3, seed=5)

@@ -235,6 +235,7 @@ class _Trainer:
             self.preset.pipeline.refine_schedule,
             self.recipe.person_weight,
             self.recipe.drop,
+            self.recipe.noise_offset,
         )
         torch.manual_seed(self.run.seed)
         model = self.preset.build_refine()

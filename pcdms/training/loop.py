@@ -104,8 +104,8 @@ def train(
     )
     wrapped, optimizer = accelerator.prepare(module, optimizer)
     ema = EMAModel(module.parameters(), decay=settings.ema_decay)
-    ema.to(accelerator.device)
     done, spent, smooth = _resume(out / "checkpoint.pt", module, optimizer, ema, settings)
+    ema.to(accelerator.device)
     start = time.perf_counter()
     module.train()
     losses: list[tuple[int, float, float]] = []

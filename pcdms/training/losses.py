@@ -53,10 +53,16 @@ def _dropped(rows: int, probability: float, generator: torch.Generator) -> Tenso
 
 
 def _noisy(
-    clean: Tensor, scheduler: DDPMScheduler, generator: torch.Generator
+    clean: Tensor, scheduler: DDPMScheduler, noise_offset: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (noisy latents, time steps, regression target) of clean latents."""
-    noise = torch.randn(clean.shape, generator=generator).to(clean.device)
+    """Return (noisy latents, time steps, regression target) of clean latents (B, C, h, w).
+
+    `noise_offset` scales a draw per picture and channel that is added to the noise.
+    """
+    noise = torch.randn(clean.shape, generator=generator)
+    if noise_offset:
+        noise = noise + noise_offset * torch.randn((*clean.shape[:2], 1, 1), generator=generator)
+    noise = noise.to(clean.device)
     time = torch.randint(
         0, scheduler.config["num_train_timesteps"], (len(clean),), generator=generator
     )
@@ -147,7 +153,7 @@ class InpaintLoss:
         source, target = self.pairs.source[rows], self.pairs.target[rows]
         clean = draw_latents(self.canvas[rows], generator)
         masked = draw_latents(self.masked[source], generator)
-        noisy, time, wanted = _noisy(clean, self.scheduler, generator)
+        noisy, time, wanted = _noisy(clean, self.scheduler, self.noise_offset, generator)
         embedding = self.pictures.embedding[target].float()
         if self.predicted is not None:
             swap = _dropped(len(rows), 0.5, generator)[:, None]
@@ -190,10 +196,12 @@ class RefineLoss:
         schedule: LatentSchedule,
         person_weight: float = 0.0,
         drop: float = 0.1,
+        noise_offset: float = 0.1,
     ) -> None:
         self.pictures, self.pairs = pictures, pairs
         self.clean, self.coarse = clean, coarse
-        self.person_weight, self.drop = person_weight, drop
+        self.person_weight = person_weight
+        self.drop, self.noise_offset = drop, noise_offset
         self.scheduler = training_scheduler(schedule)
 
     def __call__(self, module: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -201,7 +209,7 @@ class RefineLoss:
         source, target = self.pairs.source[rows], self.pairs.target[rows]
         clean = draw_latents(self.clean[target], generator)
         coarse = draw_latents(self.coarse[rows], generator)
-        noisy, time, wanted = _noisy(clean, self.scheduler, generator)
+        noisy, time, wanted = _noisy(clean, self.scheduler, self.noise_offset, generator)
         null = _dropped(len(rows), self.drop, generator)
         coarse = torch.where(null[:, None, None, None], 0.0, coarse)
         out = module(
@@ -231,6 +239,7 @@ class AutoencoderLoss:
         pixels = to_signed(self.pictures[rows], torch.float32)
         form = int(torch.randint(0, 4, (), generator=generator))
         half = len(pixels) // 2
+        form = form if half else 2  # a single picture makes no canvas
         if form == 0:
             pixels = torch.cat([pixels[:half], pixels[half : 2 * half]], dim=-1)
         elif form == 1:
