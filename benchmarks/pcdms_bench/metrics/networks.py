@@ -8,7 +8,8 @@ throughout, on the device that was asked for.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -67,6 +68,20 @@ def to_planes(pictures: Pixels, device: str) -> torch.Tensor:
     return torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float()
 
 
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Keep a GPU from rounding the inputs of its products to ten bits (TF32), its default."""
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        torch.backends.cuda.matmul.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
+
+
 def _chunk(device: str, small: int) -> int:
     """Return pictures per pass: few on a CPU, whose caches they should fit in."""
     return small if device == "cpu" else 64
@@ -97,7 +112,7 @@ def _open_efficientnet(device: str) -> FeatureNetwork:
         import torch
 
         stretched = np.stack([resize(p, (SIDE, SIDE), "pil-bicubic-u8") for p in pictures])
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32():
             found = network.features((to_planes(stretched, device) - 128) / 128)
             return found.cpu().numpy()
 
@@ -121,7 +136,7 @@ def _open_inception(device: str) -> FeatureNetwork:
         import torch
 
         planes = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32():
             return network(planes)[0].cpu().numpy()
 
     label = f"inception-2015-12-05@{found.sha256[:8]}"
@@ -137,7 +152,7 @@ def _distance_network(
     def features(pictures: Pixels) -> list[torch.Tensor]:
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32():
             return network.features(to_planes(pictures, device) / 127.5 - 1)
 
     def compare(
@@ -145,7 +160,7 @@ def _distance_network(
     ) -> NDArray[np.float64]:
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32():
             distances: NDArray[np.float64] = network.compare(first, second).double().cpu().numpy()
         return distances
 
