@@ -5,6 +5,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
+
 from pcdms_bench.spec import RunSpec, parse_resolution, read_spec
 from pcdms_data.types import InputError
 

@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
-        **extra: Any,  # noqa: ANN401 - click's own signature
+        **extra: Any,
     ) -> None:
         """Run the command and exit: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."""
         words = list(sys.argv[1:] if args is None else args)

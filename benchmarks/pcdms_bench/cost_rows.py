@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcdms_reports.records import ScoreRow
-
 from pcdms_bench.cost import Cost
 from pcdms_bench.generation import generated_stages, read_costs
 from pcdms_bench.run_folder import read_json
 from pcdms_bench.spec import RunSpec
+from pcdms_reports.records import ScoreRow
 
 NOT_MEASURED = "these pictures were made without a record of their cost"
 

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
-from pcdms_data.types import Pair
-
 from pcdms_bench.cost import Cost, Meter
 from pcdms_bench.environment import describe
 from pcdms_bench.methods import Method, StagedMethod, needs_all_pairs, parameters_of
@@ -25,6 +23,7 @@ from pcdms_bench.run_folder import (
     write_json,
 )
 from pcdms_bench.spec import RunSpec
+from pcdms_data.types import Pair
 
 PAIRS_AT_ONCE = 16
 """Pairs handed at once to a method that reports no progress of its own."""

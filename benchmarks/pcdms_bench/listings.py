@@ -20,9 +20,8 @@ class Row:
 
 def method_rows(root: Path | None = None) -> list[Row]:
     """Return every method; the floor methods are always there, `pcdms` needs its weights."""
-    from pcdms_baselines.methods import METHODS, make_baseline
-
     from pcdms.method import PCDMsMethod
+    from pcdms_baselines.methods import METHODS, make_baseline
     from pcdms_bench.methods import weights_directory
 
     rows = [
@@ -43,9 +42,8 @@ def method_rows(root: Path | None = None) -> list[Row]:
 
 def dataset_rows(root: Path | None = None) -> list[Row]:
     """Return every dataset; one on disk is looked for below `root`."""
-    from pcdms_data.pairs import DATASETS, find_root
-
     from pcdms_bench.planning import EMBEDDED
+    from pcdms_data.pairs import DATASETS, find_root
 
     rows = []
     for name, summary in DATASETS.items():

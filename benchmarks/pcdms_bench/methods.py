@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pcdms_bench.environment import file_digests
 from pcdms_bench.progress import silence_libraries
@@ -15,6 +15,10 @@ from pcdms_bench.request import RunRequest
 from pcdms_bench.spec import RunSpec
 from pcdms_bench.suggestions import check_choice
 from pcdms_data.types import Gallery, Pair
+
+if TYPE_CHECKING:
+    from pcdms.sampling import NullMode
+    from pcdms.schedulers import FinalSigma
 
 SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 """Preset -> folder below `pcdms/pretrained` that comes with the package."""
@@ -111,28 +115,46 @@ def spec_for(
     Choices that cannot change the method's pictures are left empty, the seed of a method that
     draws nothing is 0. `weights` is the model directory of `pcdms`.
     """
-    shared = {
-        "dataset": request.dataset,
-        "size": request.size if embedded else "",
-        "data_seed": 0,
-        "split": request.split,
-        "resolution": f"{resolution[0]}x{resolution[1]}",
-        "method": name,
-    }
+    spec = RunSpec(
+        dataset=request.dataset,
+        size=request.size if embedded else "",
+        data_seed=0,
+        split=request.split,
+        resolution=f"{resolution[0]}x{resolution[1]}",
+        method=name,
+        stages="final",
+        preset="",
+        weights=folder_digest(autoencoder_of(name, weights)),
+        seed=0,
+        samples=1,
+        selection=request.selection,
+        steps=None,
+        guidance=None,
+        guidance_rescale=None,
+        null="",
+        final_sigma="",
+        dtype="",
+        chunk=None,
+        refine_over="",
+    )
     if name != "pcdms":
-        return RunSpec(
-            **shared, stages="final", preset="",
-            weights=folder_digest(autoencoder_of(name, weights)), seed=0, samples=1,
-            selection=request.selection, steps=None, guidance=None, guidance_rescale=None, null="",
-            final_sigma="", dtype="", chunk=None, refine_over="",
-        )  # fmt: skip
+        return spec
     steps, guidance, digest = _resolved(request, weights)
-    return RunSpec(
-        **shared, stages=request.stages, preset=request.preset, weights=digest,
-        seed=request.seed, samples=request.samples, selection=request.selection, steps=steps,
-        guidance=guidance, guidance_rescale=float(request.guidance_rescale), null=request.null,
-        final_sigma=request.final_sigma, dtype=request.dtype, chunk=request.chunk, refine_over="",
-    )  # fmt: skip
+    return replace(
+        spec,
+        stages=request.stages,
+        preset=request.preset,
+        weights=digest,
+        seed=request.seed,
+        samples=request.samples,
+        steps=steps,
+        guidance=guidance,
+        guidance_rescale=float(request.guidance_rescale),
+        null=request.null,
+        final_sigma=request.final_sigma,
+        dtype=request.dtype,
+        chunk=request.chunk,
+    )
 
 
 def _resolved(request: RunRequest, weights: Path) -> tuple[int | None, float | None, str]:
@@ -160,8 +182,8 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
             steps=spec.steps,
             guidance=spec.guidance,
             guidance_rescale=spec.guidance_rescale or 0.0,
-            null=spec.null,
-            final_sigma=spec.final_sigma,
+            null=cast("NullMode", spec.null),
+            final_sigma=cast("FinalSigma", spec.final_sigma),
             chunk=spec.chunk or 8,
             device=around.device,
             dtype=spec.dtype,

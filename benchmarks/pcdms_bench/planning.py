@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdms_data.types import Gallery, InputError
-
 from pcdms_bench.device import resolve_device
 from pcdms_bench.methods import (
     Method,
@@ -35,6 +33,7 @@ from pcdms_bench.spec import (
     parse_resolution,
 )
 from pcdms_bench.suggestions import check_choice, split_names
+from pcdms_data.types import Gallery, InputError
 
 if TYPE_CHECKING:
     from pcdms_data.pairs import PairSet
@@ -98,11 +97,10 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
 
 def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check every choice that needs no data; returns the protocols and the metrics."""
-    from pcdms_data.pairs import DATASETS
-
     from pcdms.stages import parse_stages
     from pcdms_bench.metrics.catalog import METRICS
     from pcdms_bench.protocols import PROTOCOLS
+    from pcdms_data.pairs import DATASETS
 
     check_choice("dataset", request.dataset, DATASETS)
     check_choice("size", request.size, SIZES)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+
 from pcdms_data.types import InputError, K, Keypoints
 
 FORM = '{"size": [H, W], "xy": [[x, y], ...], "visible": [true, ...]} with 18 joints'
@@ -77,6 +78,8 @@ def _from_layout(table: Path, picture: Path) -> Keypoints | None:
             size = (int(row["height"]), int(row["width"]))
         except ValueError as error:
             raise InputError(f"{table}: {picture.name}: {error}") from error
-        visible = np.array([bool(cell) for cell in cells]).reshape(K, 2).all(axis=1)
+        visible = np.array(
+            [bool(x) and bool(y) for x, y in zip(cells[::2], cells[1::2], strict=True)]
+        )
         return Keypoints(np.array(values, dtype=np.float32).reshape(K, 2), visible, size)
     return None

@@ -61,9 +61,8 @@ def _generate(plan: Plan, run: PlannedRun, progress: Progress) -> None:
         clear_run(run.folder)
     write_text(run.folder / "spec.json", run.spec.to_json())
     if run.unavailable is not None:
-        RunStatus("unavailable", run.unavailable, [pair.pair_id for pair in plan.pairs]).write(
-            run.folder
-        )
+        ids = [pair.pair_id for pair in plan.pairs]
+        RunStatus("unavailable", run.unavailable, pair_ids=ids).write(run.folder)
         return
     generate_run(
         Work(

@@ -7,9 +7,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pcdms_data.types import InputError
-
 from pcdms_bench.suggestions import unknown
+from pcdms_data.types import InputError
 
 SIZES = ("smoke", "mini", "full")
 SPLITS = ("test", "val", "train")

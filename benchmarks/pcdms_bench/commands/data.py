@@ -58,6 +58,7 @@ def people(
     from pcdms_bench.spec import SIZES, SPLITS, parse_resolution
     from pcdms_bench.suggestions import check_choice, split_names
     from pcdms_data.people.export import export_people
+    from pcdms_data.people.presets import plan_split
     from pcdms_data.people.sheet import save_sheet
 
     if out is None and sheet is None:
@@ -74,7 +75,8 @@ def people(
             count = export_people(out, dataset, size, names, frame, seed, follow)
         click.echo(f"{out}: {count} pictures")
     if sheet is not None:
-        save_sheet(sheet, dataset, size, names[0], frame, seed, identities=4, views=4)
+        plan = plan_split(dataset, size, names[0], frame, seed)
+        save_sheet(sheet, dataset, size, names[0], frame, seed, identities=4, views=plan.views)
         click.echo(str(sheet))
     return 0
 
