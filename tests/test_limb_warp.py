@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_pairs import pose, write_pictures
+
 from pcdms_baselines.limb_geometry import (
     HEAD,
     HEAD_JOINTS,
@@ -25,7 +27,6 @@ from pcdms_baselines.limb_geometry import (
 from pcdms_baselines.limb_warp import background_colour, sample_bilinear, warp_source
 from pcdms_data.images import load_picture
 from pcdms_data.types import K, Keypoints
-from tiny_pairs import pose, write_pictures
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(os.environ.get("PCDMS_GOLDEN", ROOT / "../shared/golden")) / "baselines"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_pairs import make_gallery, make_pairs, pose
+
 from pcdms_baselines.methods import make_baseline
 from pcdms_baselines.nearest_pose import NearestPose
 from pcdms_baselines.pose_distance import (
@@ -19,7 +21,6 @@ from pcdms_baselines.pose_distance import (
 )
 from pcdms_data.images import load_picture
 from pcdms_data.types import Gallery, InputError, K, Keypoints, Picture
-from tiny_pairs import make_gallery, make_pairs, pose
 
 ROOT = Path(__file__).parent.parent
 REALDATA = Path(os.environ.get("PCDMS_REALDATA", ROOT / "../shared/realdata")) / "deepfashion"

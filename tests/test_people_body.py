@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pcdms_data.people import mesh as mesh_module
 from pcdms_data.people.body import BodyShape, pose_body, rest_body
 from pcdms_data.people.keypoints import keypoint_slack, keypoints_3d, visible_keypoints

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from tiny_pairs import make_gallery, make_pairs
+
 from pcdms_baselines.methods import make_baseline
 from pcdms_baselines.vae_roundtrip import VaeRoundtrip
 from pcdms_data.images import load_picture
 from pcdms_data.types import InputError, Picture
-from safetensors.torch import load_file, save_file
-from tiny_pairs import make_gallery, make_pairs
 
 SIZE = (64, 44)
 

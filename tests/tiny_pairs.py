@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from pcdms_data.types import Gallery, K, Keypoints, Pair, Picture, make_pair_id
 
 STANDING = np.array(

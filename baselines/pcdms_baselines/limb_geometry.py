@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
 from pcdms_data.types import Keypoints
 
 Points = NDArray[np.float64]

@@ -13,8 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pcdms_data.images import load_picture
-from pcdms_data.types import Keypoints, Pair
 
 from pcdms_baselines.limb_geometry import (
     KNEES,
@@ -28,6 +26,8 @@ from pcdms_baselines.limb_geometry import (
     part_transforms,
 )
 from pcdms_baselines.writing import write_pictures
+from pcdms_data.images import load_picture
+from pcdms_data.types import Keypoints, Pair
 
 Pixels = NDArray[np.uint8]
 Variant = Literal["paint", "max", "torso-only", "full"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pcdms_data.images import load_picture
-from pcdms_data.types import Gallery, InputError, Pair, Picture, PictureError
 
 from pcdms_baselines.writing import picture_path, write_pictures
+from pcdms_data.images import load_picture
+from pcdms_data.types import Gallery, InputError, Pair, Picture, PictureError
 
 
 def mean_picture(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pcdms_data.images import load_picture
-from pcdms_data.types import Gallery, InputError, Keypoints, Pair, Picture
 
 from pcdms_baselines.pose_distance import NormalPoses, mirrored, normalise_all, squared_distances
 from pcdms_baselines.writing import write_pictures
+from pcdms_data.images import load_picture
+from pcdms_data.types import Gallery, InputError, Keypoints, Pair, Picture
 
 
 @dataclass(frozen=True)

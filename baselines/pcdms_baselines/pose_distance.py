@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pcdms_data.types import K, Keypoints
 
 from pcdms_baselines.limb_geometry import TORSO_JOINTS, has_torso, torso_length
+from pcdms_data.types import K, Keypoints
 
 FLIPPED_JOINTS = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 """Joint k of a mirrored picture is joint FLIPPED_JOINTS[k] of the picture."""

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pcdms_data.images import load_picture
-from pcdms_data.types import InputError, Pair
 
 from pcdms_baselines.writing import write_pictures
+from pcdms_data.images import load_picture
+from pcdms_data.types import InputError, Pair
 
 _SQUARE = (512, 512)
 
@@ -70,7 +70,7 @@ class VaeRoundtrip:
             return 0
         return sum(tensor.numel() for tensor in self._autoencoder().parameters())
 
-    def _autoencoder(self) -> Any:  # noqa: ANN401 - diffusers is untyped
+    def _autoencoder(self) -> Any:
         """The autoencoder, loaded once; raises InputError where that is impossible."""
         reason = self.unavailable()
         if reason is not None or self.vae is None:
@@ -95,7 +95,7 @@ class VaeRoundtrip:
         """The frame (H, W) that is encoded."""
         return _SQUARE if self.square else self.resolution
 
-    def _roundtrip(self, pixels: NDArray[np.uint8], model: Any) -> NDArray[np.uint8]:  # noqa: ANN401
+    def _roundtrip(self, pixels: NDArray[np.uint8], model: Any) -> NDArray[np.uint8]:
         """Encode and decode one picture of the encoded frame (H, W, 3)."""
         import torch
 
@@ -114,7 +114,7 @@ class VaeRoundtrip:
         return np.ascontiguousarray(picture)
 
 
-def load_autoencoder(directory: Path) -> Any:  # noqa: ANN401 - diffusers is untyped
+def load_autoencoder(directory: Path) -> Any:
     """Return the AutoencoderKL of `directory` in evaluation mode, float32, on the CPU.
 
     Raises InputError where it cannot be read, or lists the keys that are missing or left over.

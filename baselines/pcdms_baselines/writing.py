@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from pcdms_data.images import save_picture
 from pcdms_data.types import InputError, Pair
 

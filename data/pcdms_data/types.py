@@ -42,7 +42,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """18 joints in pixels: `xy` float32 (K, 2) in the frame `size` = (H, W), `visible` bool (K,)."""
+    """18 joints: `xy` float32 (K, 2), pixels of the frame `size` = (H, W); `visible` bool (K,)."""
 
     xy: NDArray[np.float32]
     visible: NDArray[np.bool_]
@@ -110,7 +110,10 @@ def flat_stem(name: str) -> str:
 
 
 def make_pair_id(source: str, target: str) -> str:
-    """Return `<source stem>_to_<target stem>`; raises InputError on characters outside [A-Za-z0-9_.-]."""
+    """Return `<source stem>_to_<target stem>`.
+
+    Raises InputError on characters outside [A-Za-z0-9_.-].
+    """
     pair_id = f"{flat_stem(source)}_to_{flat_stem(target)}"
     if not pair_id.replace("_", "").replace(".", "").replace("-", "").isalnum() or (
         not pair_id.isascii() or pair_id.startswith(".")
