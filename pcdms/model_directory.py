@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -128,14 +129,15 @@ def _differences(expected: dict[str, Any], state: dict[str, Any]) -> list[str]:
     return problems
 
 
-def save_part(root: Path, name: str, part: Any) -> None:
-    """Write one part: config.json and safetensors in shards."""
+def save_part(root: Path, name: str, part: Any, half: bool = False) -> None:
+    """Write one part: config.json and safetensors in shards, with `half` as float16."""
     target = root / name
     target.mkdir(parents=True, exist_ok=True)
     for old in (*target.glob("*.safetensors"), *target.glob("*.index.json")):
         old.unlink()
     with _quiet():
-        part.save_pretrained(target, max_shard_size=SHARD_SIZE)
+        stored = deepcopy(part).half() if half else part
+    stored.save_pretrained(target, max_shard_size=SHARD_SIZE)
 
 
 def count_parameters(root: Path, name: str) -> int:

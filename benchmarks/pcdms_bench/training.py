@@ -140,7 +140,7 @@ class _Trainer:
             pixels = ((normalised * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
             loss = EncoderLoss(pixels, targets, views, CLIP_MEAN, CLIP_STD, shape["patch_size"])
             self._loop(name, heads, loss, len(views))
-            save_part(self.run.out, name, encoder)
+            save_part(self.run.out, name, encoder, self.recipe.half)
 
     def autoencoder(self) -> None:
         """Train the autoencoder; its scaling factor makes the latents' spread one."""
@@ -153,7 +153,7 @@ class _Trainer:
         with torch.inference_mode():
             spread = float(vae.encode(sample).latent_dist.mean.std())
         vae.register_to_config(scaling_factor=round(1 / spread, 5))
-        save_part(self.run.out, "vae", vae)
+        save_part(self.run.out, "vae", vae, self.recipe.half)
 
     def prior(self) -> None:
         """Train stage `prior`; the scale of its embeddings is measured on the training set."""
@@ -174,7 +174,7 @@ class _Trainer:
             self.recipe.noise_offset,
         )
         self._loop("prior", model, loss, len(self.pairs))
-        save_part(self.run.out, "prior", model)
+        save_part(self.run.out, "prior", model, self.recipe.half)
 
     def inpaint(self) -> None:
         """Train stage `inpaint` on cached latents of the canvases."""
@@ -210,7 +210,7 @@ class _Trainer:
         torch.manual_seed(self.run.seed)
         model = self.preset.build_inpaint()
         self._loop("inpaint", model, loss, len(self.pairs))
-        save_part(self.run.out, "inpaint", model)
+        save_part(self.run.out, "inpaint", model, self.recipe.half)
 
     def refine(self) -> None:
         """Train stage `refine` on the coarse pictures that the trained stages make."""
@@ -240,7 +240,7 @@ class _Trainer:
         torch.manual_seed(self.run.seed)
         model = self.preset.build_refine()
         self._loop("refine", model, loss, count)
-        save_part(self.run.out, "refine", model)
+        save_part(self.run.out, "refine", model, self.recipe.half)
 
     @property
     def _training(self) -> Path:

@@ -27,7 +27,8 @@ class Recipe:
     `pairs` is how many training pairs are used (None: all); `known_weight`, `person_weight`,
     `noise_offset`, `drop` are those of the losses; `predicted` says whether stage `inpaint` also
     sees the prior's embeddings; `coarse_pairs` (None: all) and `coarse_steps` are the number and
-    the sampling steps of the coarse pictures that stage `refine` is trained on.
+    the sampling steps of the coarse pictures that stage `refine` is trained on. With `half`
+    finished weights are stored as float16, so that later parts see what ships.
     """
 
     size: str
@@ -40,6 +41,7 @@ class Recipe:
     predicted: bool = False
     coarse_pairs: int | None = None
     coarse_steps: int = 20
+    half: bool = False
 
 
 RECIPES: dict[str, Recipe] = {
@@ -60,6 +62,7 @@ RECIPES: dict[str, Recipe] = {
         predicted=True,
         coarse_pairs=6_000,
         coarse_steps=6,
+        half=True,
     ),
     "paper": Recipe(
         size="full",
