@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pcdms_bench.process_memory import keep_freed_memory
 from pcdms_data.types import InputError
 
 
 def resolve_device(name: str) -> str:
     """Return a torch device name for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
-    Raises InputError when the name is unknown or this machine lacks the device.
+    From here on freed memory is kept in the process (`process_memory.py` says why). Raises InputError when the name is unknown or this machine lacks
+    the device.
     """
     import torch
 
+    keep_freed_memory()
     kind, _, index = name.partition(":")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
