@@ -23,12 +23,10 @@ def cost_rows(folder: Path, spec: RunSpec, n_expected: int) -> list[ScoreRow]:
         rows.append(_seconds(spec, stage, cost, n_expected))
         rows.append(_memory(spec, stage, cost, n_expected))
         count = parameters.get(stage)
-        rows.append(
-            cost_row(
-                spec, stage, "parameters", None if count is None else float(count), 0, n_expected,
-                reason=NOT_MEASURED if count is None else "",
-            )
-        )  # fmt: skip
+        value = None if count is None else float(count)
+        reason = NOT_MEASURED if count is None else ""
+        n = 0 if count is None else n_expected
+        rows.append(cost_row(spec, stage, "parameters", value, n, n_expected, reason))
     return rows
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+LONG_WORD = 10
+"""Longer words of a heading are broken, so that the table stays narrow."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -112,11 +115,14 @@ def _print_table(table: StageTable) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, 140))
-    shown = Table(box=box.SIMPLE_HEAD)
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     shown.add_column("stage", no_wrap=True)
     shown.add_column("n", justify="right", no_wrap=True)
-    for column in table.columns:
-        shown.add_column(column.heading, justify="right", overflow="fold")
+    for place, column in enumerate(table.columns):
+        widest = max(len(_cell_text(row.cells[place], column)) for row in table.rows)
+        words = (len(word) for word in column.heading.split())
+        least = max(widest, *(length for length in words if length <= LONG_WORD), 1)
+        shown.add_column(column.heading, justify="right", overflow="fold", min_width=least)
     for row in table.rows:
         pairs = zip(row.cells, table.columns, strict=True)
         cells = [_cell_text(cell, words) for cell, words in pairs]
@@ -135,4 +141,4 @@ def _cell_text(cell: Cell, words: MetricWords) -> Text:
     text = cell.text
     if cell.value is not None:
         text = ("~" if cell.status == "indicative" else "") + words.format(cell.value)
-    return Text(f"{text} {cell.marks}".strip(), style=("", "bold", "italic")[cell.rank])
+    return Text(f"{text}{cell.marks}", style=("", "bold", "italic")[cell.rank])
