@@ -9,8 +9,8 @@ from pcdms_data.types import InputError
 def resolve_device(name: str) -> str:
     """Return a torch device name for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
 
-    From here on freed memory is kept in the process (`process_memory.py` says why). Raises InputError when the name is unknown or this machine lacks
-    the device.
+    From here on freed memory is kept in the process (`process_memory.py` says why). Raises
+    InputError when the name is unknown or this machine lacks the device.
     """
     import torch
 
