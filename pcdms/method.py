@@ -175,10 +175,9 @@ class PCDMsMethod:
                 target = self.pipeline.embed(framed.target, self.chunk)
                 for row, pair in enumerate(good):
                     known[pair.pair_id] = (predicted[row], target[row])
+                write_embeddings(path, known)
             if progress is not None:
                 progress(len(pairs) - len(todo) + min(start + size, len(todo)), len(pairs))
-        if todo:
-            write_embeddings(path, known)
         return failures
 
     def _pictures(
