@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pcdms_bench.metrics.frechet import frechet_distance, frechet_distance_features
+    from pcdms_bench.own_picture import generate
     from pcdms_bench.public import score_images, ssim
 
-__all__ = ["frechet_distance", "frechet_distance_features", "score_images", "ssim"]
+__all__ = ["frechet_distance", "frechet_distance_features", "generate", "score_images", "ssim"]
 
 _PLACES = {
     "frechet_distance": "pcdms_bench.metrics.frechet",
     "frechet_distance_features": "pcdms_bench.metrics.frechet",
+    "generate": "pcdms_bench.own_picture",
     "score_images": "pcdms_bench.public",
     "ssim": "pcdms_bench.public",
 }

@@ -70,39 +70,10 @@ def generate(
     device: str,
 ) -> int:
     """Put the person of one picture into another pose."""
-    from pcdms.stages import parse_stages
-    from pcdms_bench.device import resolve_device
-    from pcdms_bench.methods import weights_directory
-    from pcdms_bench.pose_files import known_pose
-    from pcdms_bench.progress import silence_libraries
-    from pcdms_bench.spec import PRESETS
-    from pcdms_bench.suggestions import check_choice
-    from pcdms_data.images import load_picture, save_picture
-    from pcdms_data.types import InputError, Picture
+    from pcdms_bench.own_picture import generate as generate_file
 
-    if "truth" in parse_stages(stages) or stages == "prior":
-        raise InputError(f"--stages {stages}: expected stages that end in a picture, without truth")
-    directory = weights_directory(check_choice("preset", preset, PRESETS), weights)
-    if out.suffix.lower() != ".png":
-        raise InputError(f"--out {out}: expected a name ending in .png (pictures are lossless)")
-    pixels = load_picture(Picture(source.name, source))
-    poses = known_pose(source_pose or source, "--source-pose"), known_pose(pose, "--pose")
-    from pcdms.method import PCDMsMethod, generate_picture  # loads torch: after the cheap checks
-
-    reason = PCDMsMethod(directory, stages=stages).unavailable()
-    if reason is not None:
-        raise InputError(reason)
-    silence_libraries()
-    made = generate_picture(
-        directory,
-        pixels,
-        *poses,
-        seed=seed,
-        stages=stages,
-        steps=steps,
-        guidance=guidance,
-        device=resolve_device(device),
+    written = generate_file(
+        source, pose, out, source_pose, preset, weights, stages, steps, guidance, seed, device
     )
-    save_picture(out, made)
-    click.echo(str(out))
+    click.echo(str(written))
     return 0
