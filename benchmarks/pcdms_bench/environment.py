@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def file_digests(folder: Path) -> dict[str, str]:
     return digests
 
 
+@cache
+def _digests_once(folder: Path) -> dict[str, str]:
+    """As `file_digests`, read once per process: each stage asks, and large weights take a while."""
+    return file_digests(folder)
+
+
 def describe(device: str, weights: Path | None) -> dict[str, Any]:
     """Return everything of `environment.json` but the costs of the stages."""
     from pcdms_bench.device import describe_device
@@ -73,5 +80,5 @@ def describe(device: str, weights: Path | None) -> dict[str, Any]:
         "packages": package_versions(),
         "device": describe_device(device),
         "seed_rule": SEED_RULE,
-        "weights_sha256": file_digests(weights) if weights else {},
+        "weights_sha256": _digests_once(weights) if weights else {},
     }

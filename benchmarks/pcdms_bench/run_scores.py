@@ -7,7 +7,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcdms_bench.cost_rows import cost_rows
+from pcdms_bench.cost_rows import NOT_MEASURED, cost_rows
 from pcdms_bench.generation import generated_stages, stored_embeddings
 from pcdms_bench.metrics.catalog import METRICS, metric_names
 from pcdms_bench.progress import Advance, Progress
@@ -151,9 +151,11 @@ def _unscored(
 
 
 def _explained(row: ScoreRow, status: RunStatus) -> ScoreRow:
-    """Return a row without a value with the method's own reason and state."""
+    """Return a row without a value with the method's own state and reason, where that is why."""
     if row.value is not None:
         return row
+    if status.state == "failed" and row.status != "failed" and row.reason != NOT_MEASURED:
+        return row  # a metric that lacks its weights, say, whatever the method did
     return replace(row, status=status.state, reason=status.reason)
 
 
