@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcdms.training.losses import device_of
+
 
 @dataclass(frozen=True, eq=False)
 class EncoderTargets:
@@ -101,23 +103,25 @@ class EncoderLoss:
         count = self.views.shape[1]
         pick = torch.rand((len(rows), count), generator=generator).argsort(1)[:, :2]
         index = self.views[rows].gather(1, pick).reshape(-1)
-        raw = self.pixels[index].float() / 255
+        device = device_of(module)
+        raw = self.pixels[index].to(device).float() / 255
         heads: Any = getattr(module, "module", module)
-        vector, tokens = module((raw - self.mean) / self.std)
+        vector, tokens = module((raw - self.mean.to(device)) / self.std.to(device))
         t = self.targets
-        loss = 0.5 * contrast_loss(heads.contrast(vector), t.identity[index])
+        loss = 0.5 * contrast_loss(heads.contrast(vector), t.identity[index].to(device))
         for column, head in enumerate(heads.classes):
             loss = loss + 0.1 * functional.cross_entropy(
-                head(vector).float(), t.classes[index, column]
+                head(vector).float(), t.classes[index, column].to(device)
             )
-        loss = loss + 4.0 * functional.mse_loss(heads.values(vector).float(), t.values[index])
-        visible = t.visible[index].float()
-        joints = (heads.pose(vector).float() - t.pose[index]).reshape(len(index), -1, 2)
+        values = t.values[index].to(device)
+        loss = loss + 4.0 * functional.mse_loss(heads.values(vector).float(), values)
+        visible = t.visible[index].float().to(device)
+        joints = (heads.pose(vector).float() - t.pose[index].to(device)).reshape(len(index), -1, 2)
         loss = loss + 8.0 * (joints.square().sum(-1) * visible).sum() / visible.sum()
         loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(
             heads.visible(vector).float(), visible
         )
-        small = t.thumbnail[index].flatten(1)
+        small = t.thumbnail[index].flatten(1).to(device)
         loss = loss + 8.0 * functional.mse_loss(heads.thumbnail(vector).float(), small)
         if tokens is not None:
             loss = loss + self._dense(heads, tokens, raw, index)
@@ -128,7 +132,7 @@ class EncoderLoss:
         own = functional.unfold(raw, self.patch, stride=self.patch).transpose(1, 2)
         loss = 8.0 * functional.mse_loss(heads.patches(tokens).float(), own)
         cells = self.patch // 4
-        labels = self.targets.parts[index][:, 2::4, 2::4].float()[:, None]
+        labels = self.targets.parts[index][:, 2::4, 2::4].to(raw.device).float()[:, None]
         labels = functional.unfold(labels, cells, stride=cells).transpose(1, 2).long()
         logits = heads.parts(tokens).float().reshape(*labels.shape, 16)
         return loss + 0.5 * functional.cross_entropy(logits.flatten(0, 2), labels.flatten())

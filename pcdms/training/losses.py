@@ -42,6 +42,12 @@ class PictureTable:
     person: Tensor
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Return where the module's weights lie; tables stay in main memory, a batch goes there."""
+    parameter = next(module.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
 def draw_latents(moments: Tensor, generator: torch.Generator) -> Tensor:
     """Return posterior draws of moments (B, 2C, h, w): scaled mean and standard deviation."""
     mean, std = moments.float().chunk(2, dim=1)
@@ -115,7 +121,9 @@ class PriorLoss:
             torch.where(_dropped(len(rows), self.drop, generator)[:, None], 0.0, value)
             for value in conditions
         ]
-        return functional.mse_loss(module(noisy, time, *conditions).float(), clean)
+        device = device_of(module)
+        out = module(*(value.to(device) for value in (noisy, time, *conditions)))
+        return functional.mse_loss(out.float(), clean.to(device))
 
 
 class InpaintLoss:
@@ -164,7 +172,7 @@ class InpaintLoss:
             [self.pictures.pose_image[source], self.pictures.pose_image[target]], dim=-1
         )
         known = known_mask(clean)
-        out = module(
+        inputs = (
             torch.cat([noisy, known, masked], dim=1),
             time,
             self.pictures.tokens[source].float(),
@@ -172,10 +180,13 @@ class InpaintLoss:
             to_signed(drawn, torch.float32),
             _dropped(len(rows), self.drop, generator),
         )
+        device = device_of(module)
+        out = module(*(value.to(device) for value in inputs)).float()
         person = self.pictures.person[target].float()
         person = torch.cat([torch.zeros_like(person), person], dim=-1)
         weight = known * self.known_weight + (1 - known) * (1 + self.person_weight * person)
-        return ((out.float() - wanted) ** 2 * weight).mean() / weight.mean()
+        weight = weight.to(device)
+        return ((out - wanted.to(device)) ** 2 * weight).mean() / weight.mean()
 
 
 class RefineLoss:
@@ -212,11 +223,12 @@ class RefineLoss:
         noisy, time, wanted = _noisy(clean, self.scheduler, self.noise_offset, generator)
         null = _dropped(len(rows), self.drop, generator)
         coarse = torch.where(null[:, None, None, None], 0.0, coarse)
-        out = module(
-            torch.cat([noisy, coarse], dim=1), time, self.pictures.tokens[source].float(), null
-        )
-        weight = 1 + self.person_weight * self.pictures.person[target].float()
-        return ((out.float() - wanted) ** 2 * weight).mean() / weight.mean()
+        tokens = self.pictures.tokens[source].float()
+        device = device_of(module)
+        inputs = (torch.cat([noisy, coarse], dim=1), time, tokens, null)
+        out = module(*(value.to(device) for value in inputs)).float()
+        weight = (1 + self.person_weight * self.pictures.person[target].float()).to(device)
+        return ((out - wanted.to(device)) ** 2 * weight).mean() / weight.mean()
 
 
 class AutoencoderLoss:
@@ -236,7 +248,7 @@ class AutoencoderLoss:
 
     def __call__(self, module: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Return the loss of the pictures in `rows`."""
-        pixels = to_signed(self.pictures[rows], torch.float32)
+        pixels = to_signed(self.pictures[rows], torch.float32).to(device_of(module))
         form = int(torch.randint(0, 4, (), generator=generator))
         half = len(pixels) // 2
         form = form if half else 2  # a single picture makes no canvas
