@@ -33,6 +33,7 @@ class Preset:
     inpaint_unet: dict[str, Any]
     refine_unet: dict[str, Any]
     pose_channels: tuple[int, ...]
+    refine_residual: bool
     token_hidden: int
     vae: dict[str, Any]
     image_encoder: dict[str, Any]
@@ -53,7 +54,12 @@ class Preset:
 
     def build_refine(self) -> RefineModel:
         """Return a randomly initialised refining stage."""
-        return RefineModel(self.refine_unet, self.source_encoder["hidden_size"], self.token_hidden)
+        return RefineModel(
+            self.refine_unet,
+            self.source_encoder["hidden_size"],
+            self.token_hidden,
+            self.refine_residual,
+        )
 
     def build_vae(self) -> AutoencoderKL:
         """Return a randomly initialised autoencoder."""
@@ -134,6 +140,7 @@ _PAPER = Preset(
     inpaint_unet=_unet(**_SD21, in_channels=9, label_width=1024),  # type: ignore[arg-type]
     refine_unet=_unet(**_SD21, in_channels=8, label_width=None),  # type: ignore[arg-type]
     pose_channels=(16, 32, 96, 256),
+    refine_residual=False,
     token_hidden=768,
     vae={
         "down_block_types": ["DownEncoderBlock2D"] * 4,
@@ -211,6 +218,7 @@ _TINY = Preset(
         label_width=None,
     ),
     pose_channels=(16, 32, 64),
+    refine_residual=True,
     token_hidden=128,
     vae={
         "down_block_types": ["DownEncoderBlock2D"] * 3,

@@ -54,7 +54,7 @@ RECIPES: dict[str, Recipe] = {
             "vae": TrainSettings(steps=1600, batch_size=8, learning_rate=1e-3),
             "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
             "inpaint": TrainSettings(steps=4000, batch_size=16, learning_rate=5e-4),
-            "refine": TrainSettings(steps=1600, batch_size=16, learning_rate=5e-4),
+            "refine": TrainSettings(steps=1300, batch_size=16, learning_rate=5e-4),
         },
         known_weight=0.05,
         person_weight=1.0,
