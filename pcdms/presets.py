@@ -33,11 +33,11 @@ class Preset:
     inpaint_unet: dict[str, Any]
     refine_unet: dict[str, Any]
     pose_channels: tuple[int, ...]
-    refine_residual: bool
     token_hidden: int
     vae: dict[str, Any]
     image_encoder: dict[str, Any]
     source_encoder: dict[str, Any]
+    refine_residual: bool = False
 
     def build_prior(self) -> PriorTransformer:
         """Return a randomly initialised prior."""
@@ -140,7 +140,6 @@ _PAPER = Preset(
     inpaint_unet=_unet(**_SD21, in_channels=9, label_width=1024),  # type: ignore[arg-type]
     refine_unet=_unet(**_SD21, in_channels=8, label_width=None),  # type: ignore[arg-type]
     pose_channels=(16, 32, 96, 256),
-    refine_residual=False,
     token_hidden=768,
     vae={
         "down_block_types": ["DownEncoderBlock2D"] * 4,

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from micro_model import GOLDEN, TOKEN_WIDTH, WIDTH, part
+from micro_model import CELLS, GOLDEN, MICRO, TOKEN_WIDTH, WIDTH, part
 
 from pcdms.inpaint import InpaintModel
 from pcdms.presets import PRESETS
@@ -211,3 +211,13 @@ def test_save_and_load_keep_every_weight_and_setting(stage, tmp_path):
     state = model.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
     assert dict(again.config)["unet_config"] == dict(model.config)["unet_config"]
+
+
+def test_a_residual_refiner_starts_at_the_coarse_picture():
+    plain = MICRO.refine_unet
+    model = RefineModel(plain, TOKEN_WIDTH, 8, residual=True).eval()
+    channels = plain["out_channels"]
+    latents = torch.randn(2, 2 * channels, *CELLS, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        out = model(latents, torch.tensor([3, 700]), torch.ones(2, 5, TOKEN_WIDTH))
+    assert torch.equal(out, latents[:, channels:])
