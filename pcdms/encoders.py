@@ -39,6 +39,19 @@ def encoder_pixels(pictures: NDArray[np.uint8], settings: EncoderInput) -> Tenso
     return (torch.from_numpy(out) / 255 - mean) / std
 
 
+def pose_vectors(
+    xy: NDArray[np.float32], visible: NDArray[np.bool_], frame: tuple[int, int]
+) -> Tensor:
+    """Return (B, 2K) in [0, 1]: x / W, y / H per joint, zeros where a joint is missing.
+
+    `xy` (B, K, 2) are pixels of `frame` = (H, W), `visible` is (B, K). The published files'
+    normalisation rule is not public; this one is ours.
+    """
+    scaled = xy / np.array([frame[1], frame[0]], dtype=np.float32)
+    scaled = np.where(visible[..., None], scaled, 0).astype(np.float32)
+    return torch.from_numpy(scaled.reshape(len(xy), -1))
+
+
 def null_pixels(settings: EncoderInput) -> Tensor:
     """Return the zero pixel tensor (1, 3, S, S) that training feeds for a dropped picture."""
     return torch.zeros(1, 3, settings.size, settings.size)

@@ -22,6 +22,7 @@ from pcdms.encoders import (
     image_embedding,
     in_chunks,
     null_pixels,
+    pose_vectors,
     source_tokens,
 )
 from pcdms.inpaint import InpaintModel
@@ -162,14 +163,8 @@ class PCDMsPipeline:
         )
 
     def pose_vectors(self, xy: NDArray[np.float32], visible: NDArray[np.bool_]) -> Tensor:
-        """Return (B, 2K) in [0, 1]: x / W, y / H per joint, zeros where a joint is missing.
-
-        The published files' normalisation rule is not public; this one is ours.
-        """
-        height, width = self.config.frame
-        scaled = xy / np.array([width, height], dtype=np.float32)
-        scaled = np.where(visible[..., None], scaled, 0).astype(np.float32)
-        return torch.from_numpy(scaled.reshape(len(xy), -1)).to(self.device)
+        """Return (B, 2K) in [0, 1] of key points in the model's frame, zeros where missing."""
+        return pose_vectors(xy, visible, self.config.frame).to(self.device)
 
     def pose_images(self, batch: Batch) -> Tensor:
         """Return (B, 3, H, 2W) in [-1, 1]: source pose | target pose."""

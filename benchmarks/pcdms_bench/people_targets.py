@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from pcdms.training.encoder_loss import EncoderTargets
-from pcdms_bench.training_tables import TrainingPictures, pose_vectors
+from pcdms_bench.training_tables import TrainingPictures, picture_poses
 from pcdms_data.images import load_labels
 from pcdms_data.people.identity import (
     BAGS,
@@ -82,7 +82,7 @@ def people_targets(
         classes=torch.tensor([_classes(people[n]) for n in numbers]),
         class_sizes=_CLASS_SIZES,
         values=torch.tensor([_values(people[n]) for n in numbers], dtype=torch.float32),
-        pose=pose_vectors(pictures.keypoints),
+        pose=picture_poses(pictures.keypoints),
         visible=torch.from_numpy(visible),
         thumbnail=functional.adaptive_avg_pool2d(pixels, THUMBNAIL),
         parts=torch.from_numpy(parts),

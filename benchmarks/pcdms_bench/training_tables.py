@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from pcdms.encoders import encoder_pixels, image_embedding, source_tokens
+from pcdms.encoders import encoder_pixels, image_embedding, pose_vectors, source_tokens
 from pcdms.pipeline_config import EncoderInput, PipelineConfig
 from pcdms.sampling import masked_canvas, to_signed
 from pcdms.training.losses import PairTable, PictureTable
@@ -73,13 +73,13 @@ def read_pictures(pairs: Sequence[Pair], frame: tuple[int, int]) -> TrainingPict
     )
 
 
-def pose_vectors(keypoints: Sequence[Keypoints]) -> Tensor:
-    """Return (N, 2K) in [0, 1], zeros where a joint is missing."""
-    rows = []
-    for joints in keypoints:
-        scaled = joints.xy / np.array([joints.size[1], joints.size[0]], dtype=np.float32)
-        rows.append(np.where(joints.visible[:, None], scaled, 0).reshape(-1))
-    return torch.from_numpy(np.stack(rows).astype(np.float32))
+def picture_poses(keypoints: Sequence[Keypoints]) -> Tensor:
+    """Return the pose vectors (N, 2K) of key points that share one frame."""
+    return pose_vectors(
+        np.stack([joints.xy for joints in keypoints]),
+        np.stack([joints.visible for joints in keypoints]),
+        keypoints[0].size,
+    )
 
 
 def batched(count: int, size: int, compute: Callable[[slice], Tensor]) -> Tensor:
@@ -115,7 +115,7 @@ def picture_table(
     return PictureTable(
         tokens=batched(count, 64, tokens_of),
         embedding=embedding,
-        pose=pose_vectors(pictures.keypoints),
+        pose=picture_poses(pictures.keypoints),
         pose_image=torch.from_numpy(drawn).permute(0, 3, 1, 2).contiguous(),
         person=person_shares(pictures, config.frame, cells),
     )
