@@ -23,8 +23,9 @@ class InpaintModel(ModelMixin, ConfigMixin):
     """UNet, pose projection and token projection of the inpainting stage.
 
     `unet_config` holds `UNet2DConditionModel` arguments: 2C+1 input channels (noisy latent, mask,
-    masked latent), C output channels. Without a class embedding in it (the published demo) the
-    target embedding is not used as a label.
+    masked latent), C output channels. Without a class embedding in it the target embedding is not
+    used as a label; with `embedding_token=False` (the authors' demo, which has neither) it is no
+    token of the context either and changes nothing.
     """
 
     @register_to_config
@@ -34,6 +35,7 @@ class InpaintModel(ModelMixin, ConfigMixin):
         pose_channels: tuple[int, ...] = (16, 32, 96, 256),
         token_width: int = 1536,
         token_hidden: int = 768,
+        embedding_token: bool = True,
     ) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel.from_config(unet_config)
@@ -49,10 +51,13 @@ class InpaintModel(ModelMixin, ConfigMixin):
     ) -> tuple[Tensor, Tensor]:
         """Return the context (B, T+1, width), the embedding as last token, and the label (B, D).
 
+        Without the embedding token the context is (B, T, width).
         Rows in `null_rows` are zero after the projection: the null condition as published.
         """
         tokens = self.image_proj_model_p(source_tokens)
-        context = torch.cat([tokens, target_embedding[:, None].to(tokens.dtype)], dim=1)
+        context = tokens
+        if self.config["embedding_token"]:
+            context = torch.cat([tokens, target_embedding[:, None].to(tokens.dtype)], dim=1)
         return zero_rows(context, null_rows), zero_rows(target_embedding, null_rows)
 
     def denoise(

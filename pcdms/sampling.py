@@ -6,13 +6,15 @@ published loops crash or draw per process, the functions here take whole batches
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, DDIMScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
 from pcdms.inpaint import InpaintModel
+from pcdms.null_conditions import NullMode as NullMode  # also for callers
+from pcdms.null_conditions import inpaint_null, refine_null
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
 from pcdms.schedulers import (
@@ -22,9 +24,6 @@ from pcdms.schedulers import (
     sampling_scheduler,
     unclip_steps,
 )
-
-NullMode = Literal["published", "trained"]
-NULL_MODES: tuple[NullMode, ...] = ("published", "trained")
 
 CLIP_RANGE = 10.0
 """Predicted embeddings are clipped to +-10 before a step (UnCLIP configuration)."""
@@ -84,6 +83,38 @@ def guide(both: Tensor, guidance: float, rescale: float) -> Tensor:
 def _as(model: PriorTransformer | InpaintModel | RefineModel, values: Tensor) -> Tensor:
     """Return `values` in the network's precision; latents and schedule keep their own (float32)."""
     return values.to(model.dtype)
+
+
+def _optional(model: InpaintModel | RefineModel, values: Tensor | None) -> Tensor | None:
+    return None if values is None else _as(model, values)
+
+
+def _signed(pixels: Tensor, latents: Tensor) -> Tensor:
+    return to_signed(pixels, latents.dtype)
+
+
+def _denoise(
+    network: Callable[[Tensor, Tensor], Tensor],
+    scheduler: UniPCMultistepScheduler | DDIMScheduler,
+    start_latents: Tensor,
+    fixed: Tensor,
+    guidance: float,
+    rescale: float,
+) -> Tensor:
+    """Return the last latents (B, C, h, w) of the loop that stages `inpaint` and `refine` share.
+
+    `network` maps (noisy latents with `fixed` behind them, time) to its prediction. Guidance acts
+    above 1; then `fixed` and the network's conditions hold 2B rows, unconditional ones first.
+    """
+    latents, guided = start_latents, guidance > 1
+    for time in scheduler.timesteps:
+        rows = latents.repeat(2, 1, 1, 1) if guided else latents
+        out = network(torch.cat([rows, fixed], dim=1), time.to(latents.device))
+        out = out.to(latents.dtype)
+        if guided:
+            out = guide(out, guidance, rescale)
+        latents = scheduler.step(out, time, latents, return_dict=False)[0]
+    return latents
 
 
 @torch.inference_mode()
@@ -163,7 +194,7 @@ def run_inpaint(
         pose_image: (B, 3, H, 2W) in [-1, 1], source pose | target pose.
         posterior_noise: (B, C, h, 2w), draw of the masked canvas' latent.
         start_latents: (B, C, h, 2w), standard normal.
-        steps: number of UniPC steps.
+        steps: number of sampling steps.
         guidance: classifier-free guidance scale, used when > 1.
         null: the unconditional branch; "published" zeroes context and label after projection,
             "trained" feeds `null_tokens` and `null_embedding` (those of the zero pixel tensor).
@@ -172,36 +203,29 @@ def run_inpaint(
         final_sigma: last noise level, see `pcdms.schedulers.sampling_scheduler`.
         schedule: noise schedule and what the network predicts.
     """
-    dtype = start_latents.dtype
-    masked = encode_latents(vae, masked_canvas(to_signed(source, dtype)), posterior_noise).to(dtype)
+    masked = encode_latents(vae, masked_canvas(_signed(source, start_latents)), posterior_noise)
+    masked = masked.to(start_latents.dtype)
     fixed = torch.cat([known_mask(masked), masked], dim=1)
     source_tokens, target_embedding = _as(model, source_tokens), _as(model, target_embedding)
     context, label = model.context(source_tokens, target_embedding)
     pose_features = model.pose_proj(_as(model, pose_image))
-    guided = guidance > 1
-    if guided:
-        if null == "trained":
-            if null_tokens is None or null_embedding is None:
-                raise ValueError("null='trained' needs null_tokens and null_embedding")
-            null_context, null_label = model.context(
-                _as(model, null_tokens).expand_as(source_tokens),
-                _as(model, null_embedding).expand_as(target_embedding),
-            )
-        else:
-            null_context, null_label = torch.zeros_like(context), torch.zeros_like(label)
+    if guidance > 1:
+        null_context, null_label = inpaint_null(
+            model,
+            null,
+            source_tokens,
+            target_embedding,
+            _optional(model, null_tokens),
+            _optional(model, null_embedding),
+        )
         context, label = torch.cat([null_context, context]), torch.cat([null_label, label])
         pose_features, fixed = pose_features.repeat(2, 1, 1, 1), fixed.repeat(2, 1, 1, 1)
+
+    def network(inputs: Tensor, time: Tensor) -> Tensor:
+        return model.denoise(_as(model, inputs), time, context, label, pose_features)
+
     scheduler = sampling_scheduler(schedule, steps, final_sigma)
-    latents = start_latents
-    for time in scheduler.timesteps:
-        inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
-        out = model.denoise(
-            _as(model, inputs), time.to(latents.device), context, label, pose_features
-        ).to(dtype)
-        if guided:
-            out = guide(out, guidance, 0.0)
-        latents = scheduler.step(out, time, latents, return_dict=False)[0]
-    return latents
+    return _denoise(network, scheduler, start_latents, fixed, guidance, 0.0)
 
 
 @torch.inference_mode()
@@ -230,7 +254,7 @@ def run_refine(
         source_tokens: (B, T, Dt), source encoder's tokens of the source.
         posterior_noise: (B, C, h, w), draw of the coarse picture's latent.
         start_latents: (B, C, h, w), standard normal.
-        steps: number of UniPC steps.
+        steps: number of sampling steps.
         guidance: classifier-free guidance scale, used when > 1.
         guidance_rescale: 0 leaves the guided prediction alone; the published script passes 2.
         null: "published" zeroes the context and the coarse latent, "trained" feeds `null_tokens`
@@ -240,26 +264,18 @@ def run_refine(
         final_sigma: last noise level, see `pcdms.schedulers.sampling_scheduler`.
         schedule: noise schedule and what the network predicts.
     """
-    dtype = start_latents.dtype
-    fixed = encode_latents(vae, to_signed(coarse, dtype), posterior_noise).to(dtype)
+    fixed = encode_latents(vae, _signed(coarse, start_latents), posterior_noise)
+    fixed = fixed.to(start_latents.dtype)
     source_tokens = _as(model, source_tokens)
     context = model.context(source_tokens)
-    guided = guidance > 1
-    if guided:
-        if null == "trained":
-            if null_tokens is None or null_coarse_latents is None:
-                raise ValueError("null='trained' needs null_tokens and null_coarse_latents")
-            null_context = model.context(_as(model, null_tokens).expand_as(source_tokens))
-            null_fixed = null_coarse_latents.expand_as(fixed)
-        else:
-            null_context, null_fixed = torch.zeros_like(context), torch.zeros_like(fixed)
+    if guidance > 1:
+        null_context, null_fixed = refine_null(
+            model, null, source_tokens, fixed, _optional(model, null_tokens), null_coarse_latents
+        )
         context, fixed = torch.cat([null_context, context]), torch.cat([null_fixed, fixed])
+
+    def network(inputs: Tensor, time: Tensor) -> Tensor:
+        return model.denoise(_as(model, inputs), time, context)
+
     scheduler = sampling_scheduler(schedule, steps, final_sigma)
-    latents = start_latents
-    for time in scheduler.timesteps:
-        inputs = torch.cat([latents.repeat(2, 1, 1, 1) if guided else latents, fixed], dim=1)
-        out = model.denoise(_as(model, inputs), time.to(latents.device), context).to(dtype)
-        if guided:
-            out = guide(out, guidance, guidance_rescale)
-        latents = scheduler.step(out, time, latents, return_dict=False)[0]
-    return latents
+    return _denoise(network, scheduler, start_latents, fixed, guidance, guidance_rescale)

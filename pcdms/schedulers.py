@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
-from diffusers import DDPMScheduler, UniPCMultistepScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, UniPCMultistepScheduler
 from torch import Tensor
+
+from pcdms_data.types import InputError
 
 FinalSigma = Literal["sigma_min", "zero"]
 PredictionType = Literal["epsilon", "sample", "v_prediction"]
+Sampler = Literal["unipc", "ddim"]
 FINAL_SIGMAS: tuple[FinalSigma, ...] = ("sigma_min", "zero")
 
 
@@ -27,6 +30,8 @@ class LatentSchedule:
     beta_end: float = 0.012
     beta_schedule: str = "scaled_linear"
     num_train_timesteps: int = 1000
+    sampler: Sampler = "unipc"
+    """Solver of sampling; the authors' simplified demo alone uses `ddim`."""
 
 
 PUBLISHED_SCHEDULE = LatentSchedule()
@@ -53,12 +58,29 @@ def prior_training_scheduler() -> DDPMScheduler:
 
 def sampling_scheduler(
     schedule: LatentSchedule, steps: int, final_sigma: FinalSigma
-) -> UniPCMultistepScheduler:
-    """Return a UniPC scheduler with its `steps` time steps set (linspace, offset 1, order 2).
+) -> UniPCMultistepScheduler | DDIMScheduler:
+    """Return the schedule's sampler with its `steps` time steps set (offset 1).
 
-    `final_sigma="sigma_min"` ends at sigma 0.0292, as diffusers 0.24 did when the authors sampled;
-    "zero" is today's default of the library and gives other pictures.
+    UniPC, order 2, linspace: `final_sigma="sigma_min"` ends at sigma 0.0292, as diffusers 0.24 did
+    when the authors sampled; "zero" is today's default of the library and gives other pictures.
+    DDIM, leading, without noise, ends at the first training level and knows no final sigma.
+    Source: PCDMs_pipeline of tencent-ailab/PCDMs:pcdms_kaggle_demo.ipynb for DDIM.
     """
+    if schedule.sampler == "ddim":
+        ddim = DDIMScheduler(
+            num_train_timesteps=schedule.num_train_timesteps,
+            beta_start=schedule.beta_start,
+            beta_end=schedule.beta_end,
+            beta_schedule=schedule.beta_schedule,
+            prediction_type=schedule.prediction_type,
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+        )
+        ddim.set_timesteps(steps)
+        return ddim
+    if schedule.sampler != "unipc":
+        raise InputError(f"unknown sampler {schedule.sampler!r}, expected unipc or ddim")
     scheduler = UniPCMultistepScheduler(
         num_train_timesteps=schedule.num_train_timesteps,
         beta_start=schedule.beta_start,
