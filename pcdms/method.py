@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from pcdms.embedding_file import EmbeddingRows, read_embeddings, write_embeddings
-from pcdms.model_directory import missing_parts, weights_digest
+from pcdms.model_directory import Given, missing_parts, weights_digest
 from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_config import load_pipeline_config
 from pcdms.pipeline_settings import Sampling
 from pcdms.sampling import NullMode
 from pcdms.schedulers import FinalSigma
-from pcdms.stages import parse_stages
+from pcdms.stages import parse_stages, parts_for
 from pcdms_data.images import load_batch, load_picture, save_picture
 from pcdms_data.types import Batch, InputError, Keypoints, Pair, Picture, PictureError
 
@@ -29,6 +29,9 @@ PRETRAINED = Path(__file__).parent / "pretrained" / "people-tiny"
 
 Progress = Callable[[int, int], None]
 """Called with (pairs done, pairs in all) of a stage."""
+
+ORIGINS = {"vae": "--vae", "image_encoder": "--encoders", "source_encoder": "--encoders"}
+"""Part that no published checkpoint holds -> the option that names a folder with it."""
 
 BATCHES_PER_CALL = 4
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -44,7 +47,8 @@ class PCDMsMethod:
     """The three stages with fixed settings; `stages` is a list such as `prior+inpaint+refine`.
 
     `steps` and `guidance` default to those of the model directory. The pseudo-stage `truth` puts
-    the true target embedding in the prior's place and is no stage that leaves files.
+    the true target embedding in the prior's place and is no stage that leaves files. `given` =
+    {part: folder} names parts that lie outside the model directory.
     """
 
     name = "pcdms"
@@ -61,10 +65,11 @@ class PCDMsMethod:
         chunk: int = 8,
         device: str = "cpu",
         dtype: str = "float32",
+        given: Given | None = None,
     ) -> None:
         if dtype not in _DTYPES:
             raise InputError(f"unknown dtype {dtype!r}, expected one of {', '.join(_DTYPES)}")
-        self.weights = weights
+        self.weights, self.given = weights, given
         self.listed = parse_stages(stages)
         self.stages = tuple(stage for stage in self.listed if stage != "truth")
         self.steps, self.guidance = steps, guidance
@@ -76,13 +81,18 @@ class PCDMsMethod:
         """Return why the method cannot run, or None."""
         if not (self.weights / "pipeline.json").is_file():
             return f"no model directory at {self.weights} (pipeline.json is missing)"
-        missing = missing_parts(self.weights)
-        return f"{self.weights} lacks {', '.join(missing)}" if missing else None
+        needed = parts_for("+".join(self.listed), self.null)
+        missing = missing_parts(self.weights, needed, self.given)
+        if not missing:
+            return None
+        lent = [ORIGINS[name] for name in missing if name in ORIGINS]
+        hint = f" (give {' and '.join(dict.fromkeys(lent))})" if lent else ""
+        return f"{self.weights} lacks {', '.join(missing)}{hint}"
 
     @property
     def weights_digest(self) -> str:
         """First 8 hex digits of the SHA-256 of the model directory."""
-        return weights_digest(self.weights)
+        return weights_digest(self.weights, self.given)
 
     @property
     def parameters(self) -> int:
@@ -94,7 +104,9 @@ class PCDMsMethod:
         """The loaded pipeline; loads it on first use."""
         if self._pipeline is None:
             dtype = _DTYPES[self.dtype]
-            self._pipeline = PCDMsPipeline.from_pretrained(self.weights, self.device, dtype)
+            self._pipeline = PCDMsPipeline.from_pretrained(
+                self.weights, self.device, dtype, "+".join(self.listed), self.null, self.given
+            )
         return self._pipeline
 
     def generate(
@@ -284,6 +296,7 @@ def generate_picture(
     steps: int | None = None,
     guidance: float | None = None,
     device: str = "cpu",
+    given: Given | None = None,
 ) -> NDArray[np.uint8]:
     """Return the person of `source` uint8 (H, W, 3) in the target pose, in the model's frame.
 
@@ -293,7 +306,7 @@ def generate_picture(
         raise InputError(
             f"stages {stages!r}: expected a list that ends in a picture, without truth"
         )
-    pipeline = PCDMsPipeline.from_pretrained(weights, device)
+    pipeline = PCDMsPipeline.from_pretrained(weights, device, stages=stages, given=given)
     frame = (int(source.shape[0]), int(source.shape[1]))
     pixels = np.ascontiguousarray(source.transpose(2, 0, 1))[None]
     poses = (source_pose.resized(frame), target_pose.resized(frame))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,28 @@ from transformers import CLIPVisionModelWithProjection, Dinov2Model
 from transformers.utils import logging
 
 from pcdms.inpaint import InpaintModel
+from pcdms.pipeline_config import PipelineConfig
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
+from pcdms.stages import PARTS as PARTS  # also for callers
 from pcdms_data.types import InputError
 
-PARTS = ("prior", "inpaint", "refine", "vae", "image_encoder", "source_encoder")
+SHARD_SIZE, LARGE_SHARD_SIZE = "10MB", "5GB"
+"""Weights are split into files of this size: larger ones are awkward under version control. A part
+of more than 100 million weights is kept out of version control anyway and gets the large ones."""
 
-SHARD_SIZE = "10MB"
-"""Weights are split into files of this size: larger ones are awkward under version control."""
+Given = Mapping[str, Path]
+"""{part: folder} of parts that lie elsewhere than in the model directory."""
 
+_OLD_VAE_NAMES = {
+    ".query.": ".to_q.",
+    ".key.": ".to_k.",
+    ".value.": ".to_v.",
+    ".proj_attn.": ".to_out.0.",
+}
+"""Names of the autoencoder's attention in files of diffusers before 0.17."""
+LARGE = 100_000_000
+_PLAIN_STEMS = ("diffusion_pytorch_model", "model")
 
 _MODEL_CLASSES: dict[str, Any] = {
     "prior": PriorTransformer,
@@ -41,48 +54,62 @@ _ENCODER_CLASSES: dict[str, Any] = {
 }
 
 
-def weight_files(root: Path, name: str) -> list[Path]:
-    """Return the sorted safetensors files of a part; raises InputError if there are none."""
-    files = sorted((root / name).glob("*.safetensors"))
-    if not files or not (root / name / "config.json").is_file():
+def part_folder(root: Path, name: str, given: Given | None = None) -> Path:
+    """Return where a part lies: the given folder, else its sub-folder of the model directory."""
+    return (given or {}).get(name, root / name)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the sorted safetensors files of a part; raises InputError if there are none.
+
+    Of variants beside each other (half precision, say) the plain one counts.
+    """
+    plain = [file for file in folder.glob("*.safetensors") if file.stem in _PLAIN_STEMS]
+    files = plain or sorted(folder.glob("*.safetensors"))
+    if not files or not (folder / "config.json").is_file():
         raise InputError(
-            f"{root / name}: expected config.json and *.safetensors of the part {name!r}"
+            f"{folder}: expected config.json and *.safetensors of the part {folder.name!r}"
         )
     return files
 
 
-def missing_parts(root: Path) -> list[str]:
-    """Return the parts of the model directory that are absent."""
+def missing_parts(
+    root: Path, needed: Sequence[str] = PARTS, given: Given | None = None
+) -> list[str]:
+    """Return which of the `needed` parts are absent."""
+    folders = {name: part_folder(root, name, given) for name in needed}
     return [
         name
-        for name in PARTS
-        if not (root / name / "config.json").is_file()
-        or not list((root / name).glob("*.safetensors"))
+        for name, folder in folders.items()
+        if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors"))
     ]
 
 
-def load_part(root: Path, name: str) -> nn.Module:
+def load_part(root: Path, name: str, given: Given | None = None) -> nn.Module:
     """Return one part with its weights in float32, in eval mode.
 
     Raises:
         InputError: files are missing or unreadable, or weights are missing, surplus or misshapen;
             the message lists them.
     """
-    files = weight_files(root, name)
+    folder = part_folder(root, name, given)
+    files = weight_files(folder)
     try:
         if name in _ENCODER_CLASSES:
-            model, problems = _load_encoder(root / name, _ENCODER_CLASSES[name])
+            model, problems = _load_encoder(folder, _ENCODER_CLASSES[name])
         else:
-            config = json.loads((root / name / "config.json").read_text(encoding="utf-8"))
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             model = _MODEL_CLASSES[name].from_config(config)
             state = {key: value for file in files for key, value in load_file(file).items()}
-            problems = _differences(model.state_dict(), state)
+            if name == "vae":
+                state = {_new_vae_name(key): value for key, value in state.items()}
+            problems = differences(model.state_dict(), state)
             if not problems:
                 model.load_state_dict({key: value.float() for key, value in state.items()})
     except (ValueError, SafetensorError, TypeError, OSError, RuntimeError) as error:
-        raise InputError(f"{root / name}: cannot be read ({error})") from None
+        raise InputError(f"{folder}: cannot be read ({error})") from None
     if problems:
-        raise InputError(f"{root / name}: weights do not fit config.json: {'; '.join(problems)}")
+        raise InputError(f"{folder}: weights do not fit config.json: {'; '.join(problems)}")
     return model.eval()
 
 
@@ -117,7 +144,13 @@ def _load_encoder(folder: Path, kind: Any) -> tuple[nn.Module, list[str]]:
     return model, problems
 
 
-def _differences(expected: dict[str, Any], state: dict[str, Any]) -> list[str]:
+def _new_vae_name(key: str) -> str:
+    for old, new in _OLD_VAE_NAMES.items():
+        key = key.replace(old, new)
+    return key
+
+
+def differences(expected: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
     """Return one phrase per missing, surplus or misshapen weight."""
     problems = [f"missing {key}" for key in expected if key not in state]
     problems += [f"surplus {key}" for key in state if key not in expected]
@@ -137,13 +170,14 @@ def save_part(root: Path, name: str, part: Any, half: bool = False) -> None:
         old.unlink()
     with _quiet():
         stored = deepcopy(part).half() if half else part
-    stored.save_pretrained(target, max_shard_size=SHARD_SIZE)
+    large = sum(value.numel() for value in part.parameters()) > LARGE
+    stored.save_pretrained(target, max_shard_size=LARGE_SHARD_SIZE if large else SHARD_SIZE)
 
 
-def count_parameters(root: Path, name: str) -> int:
+def count_parameters(root: Path, name: str, given: Given | None = None) -> int:
     """Return the number of stored values of a part, from the files' headers alone."""
     total = 0
-    for file in weight_files(root, name):
+    for file in weight_files(part_folder(root, name, given)):
         with safe_open(file, framework="pt") as handle:
             for key in handle.keys():  # noqa: SIM118 - not a dictionary
                 size = 1
@@ -153,11 +187,44 @@ def count_parameters(root: Path, name: str) -> int:
     return total
 
 
-def weights_digest(root: Path) -> str:
+def weights_digest(root: Path, given: Given | None = None) -> str:
     """Return the first 8 hex digits of the SHA-256 over `pipeline.json` and all parts' files."""
     digest = sha256((root / "pipeline.json").read_bytes())
     for name in PARTS:
-        if (root / name).is_dir():
-            for file in [root / name / "config.json", *weight_files(root, name)]:
-                digest.update(sha256(file.read_bytes()).digest())
+        folder = part_folder(root, name, given)
+        if folder.is_dir():
+            for file in [folder / "config.json", *weight_files(folder)]:
+                with file.open("rb") as handle:
+                    digest.update(file_digest(handle, "sha256").digest())
     return digest.hexdigest()[:8]
+
+
+def check_fit(config: PipelineConfig, parts: Mapping[str, Any], root: Path) -> None:
+    """Raise InputError where widths of parts that are there (not None) do not belong together."""
+    wanted: list[tuple[str, int, str, int]] = []
+    vae, clip, dino = (parts[name] for name in ("vae", "image_encoder", "source_encoder"))
+    for name in ("inpaint", "refine"):
+        model = parts[name]
+        if model is None:
+            continue
+        if dino is not None:
+            width = model.image_proj_model_p.net[0].in_features
+            wanted.append(("source_encoder tokens", dino.config.hidden_size, name, width))
+        if vae is not None:
+            channels = model.unet.config["out_channels"]
+            wanted.append(("vae latents", vae.config["latent_channels"], name, channels))
+        if name == "inpaint" and clip is not None and model.config["embedding_token"]:
+            width = model.unet.config["cross_attention_dim"]
+            wanted.append(("image_encoder embedding", clip.config.projection_dim, name, width))
+    if clip is not None:
+        size = clip.config.image_size
+        wanted.append(("image_encoder pictures", size, "pipeline.json", config.image_encoder.size))
+        if parts["prior"] is not None:
+            width = parts["prior"].config["embedding_dim"]
+            wanted.append(("image_encoder embedding", clip.config.projection_dim, "prior", width))
+    for what, found, name, expected in wanted:
+        if found != expected:
+            raise InputError(
+                f"{root}: {what} are {found} wide, {name} expects {expected}: "
+                "these parts do not belong together"
+            )

@@ -26,7 +26,7 @@ from pcdms.encoders import (
     source_tokens,
 )
 from pcdms.inpaint import InpaintModel
-from pcdms.model_directory import PARTS, load_part, save_part
+from pcdms.model_directory import Given, check_fit, load_part, save_part
 from pcdms.pipeline_config import PipelineConfig, load_pipeline_config
 from pcdms.pipeline_settings import Sampling, StageOutputs, draw_noise, in_frame
 from pcdms.prior import PriorTransformer
@@ -41,7 +41,7 @@ from pcdms.sampling import (
     to_signed,
 )
 from pcdms.schedulers import FinalSigma
-from pcdms.stages import parse_stages
+from pcdms.stages import PARTS, parse_stages, parts_for
 from pcdms_data.pose_drawing import draw_pose
 from pcdms_data.types import Batch, InputError
 
@@ -57,9 +57,9 @@ class PCDMsPipeline:
         prior: PriorTransformer | None,
         inpaint: InpaintModel | None,
         refine: RefineModel | None,
-        vae: AutoencoderKL,
+        vae: AutoencoderKL | None,
         image_encoder: CLIPVisionModelWithProjection | None,
-        source_encoder: Dinov2Model,
+        source_encoder: Dinov2Model | None,
     ) -> None:
         self.config = config
         self.prior = prior
@@ -71,20 +71,33 @@ class PCDMsPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, directory: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        directory: str | Path,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        stages: str = "prior+inpaint+refine",
+        null: NullMode = "published",
+        given: Given | None = None,
     ) -> PCDMsPipeline:
         """Return the pipeline of a model directory in eval mode.
 
+        Only the parts that `stages` need are loaded. `given` = {part: folder} replaces parts of the
+        directory, or stands in for those it lacks (`pcdms.part_sources.given_parts`).
+
         Raises:
-            InputError: a part is missing, or has missing or surplus weights (they are listed).
+            InputError: a part is missing, has missing or surplus weights (they are listed), or does
+                not fit the other parts.
         """
         root = Path(directory)
         config = load_pipeline_config(root / "pipeline.json")
-        parts: dict[str, Any] = {name: load_part(root, name).to(device) for name in PARTS}
-        if dtype != torch.float32:
-            # The plain method: diffusers' own warns about modules to keep in float32, of which
-            # these networks have none.
-            parts = {name: nn.Module.to(part, dtype=dtype) for name, part in parts.items()}
+        parts: dict[str, Any] = dict.fromkeys(PARTS)
+        for name in parts_for(stages, null):
+            parts[name] = load_part(root, name, given).to(device)
+            if dtype != torch.float32:
+                # The plain method: diffusers' own warns about modules to keep in float32, of which
+                # these networks have none.
+                parts[name] = nn.Module.to(parts[name], dtype=dtype)
+        check_fit(config, parts, root)
         return cls(config, **parts)
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -99,7 +112,8 @@ class PCDMsPipeline:
     @property
     def device(self) -> torch.device:
         """The device of the networks."""
-        return torch.device(self.vae.device)
+        part = next(getattr(self, name) for name in PARTS if getattr(self, name) is not None)
+        return torch.device(part.device)
 
     @property
     def parameters(self) -> int:
@@ -157,10 +171,9 @@ class PCDMsPipeline:
     @torch.inference_mode()
     def tokens(self, pictures: NDArray[np.uint8], chunk: int = 8) -> Tensor:
         """Return the source encoder's tokens (B, T, Dt) of pictures (B, 3, H, W) uint8."""
+        encoder = self._part(self.source_encoder, "source_encoder")
         pixels = encoder_pixels(pictures, self.config.source_encoder)
-        return in_chunks(
-            len(pixels), chunk, lambda index: source_tokens(self.source_encoder, pixels[index])
-        )
+        return in_chunks(len(pixels), chunk, lambda index: source_tokens(encoder, pixels[index]))
 
     def pose_vectors(self, xy: NDArray[np.float32], visible: NDArray[np.bool_]) -> Tensor:
         """Return (B, 2K) in [0, 1] of key points in the model's frame, zeros where missing."""
@@ -207,23 +220,24 @@ class PCDMsPipeline:
         self, batch: Batch, embedding: NDArray[np.float32] | None, settings: Sampling
     ) -> NDArray[np.uint8]:
         """Return coarse pictures (B, S, 3, H, W) uint8; without `embedding`, the null embedding."""
-        model = self._part(self.inpaint, "inpaint")
+        model, vae = self._part(self.inpaint, "inpaint"), self._part(self.vae, "vae")
         tokens = self.tokens(batch.source, settings.chunk)
         if embedding is None:
-            row = self._null_embedding(settings.null, model.unet.config.cross_attention_dim)
+            row = self._null_embedding(settings.null).cpu().numpy()
             embedding = np.broadcast_to(row, (len(tokens), settings.samples, row.shape[-1])).copy()
         target = torch.from_numpy(embedding.reshape(-1, embedding.shape[-1])).to(self.device)
         source = torch.from_numpy(np.ascontiguousarray(batch.source)).to(self.device)
         poses = self.pose_images(batch)
         height, width = self._latent_size()
-        shape = (self.vae.config["latent_channels"], height, 2 * width)
+        shape = (vae.config["latent_channels"], height, 2 * width)
+        nothing = self._null_conditions(settings)
 
         def compute(index: NDArray[np.intp]) -> Tensor:
             pair = index // settings.samples
             posterior, start = self._noise(batch, index, "inpaint", settings, [shape, shape])
             latents = run_inpaint(
                 model,
-                self.vae,
+                vae,
                 source[pair],
                 tokens[pair],
                 target[index],
@@ -233,11 +247,11 @@ class PCDMsPipeline:
                 self._steps(settings),
                 self._guidance(settings),
                 settings.null,
-                *self._null_conditions(settings),
+                *nothing,
                 settings.final_sigma,
                 self.config.inpaint_schedule,
             )
-            return self._decode(latents)[..., self.config.frame[1] :].cpu()
+            return self._decode(vae, latents)[..., self.config.frame[1] :].cpu()
 
         rows = in_chunks(len(target), settings.chunk, compute)
         return rows.reshape(len(tokens), settings.samples, *rows.shape[1:]).numpy()
@@ -246,21 +260,21 @@ class PCDMsPipeline:
         self, batch: Batch, coarse: NDArray[np.uint8], settings: Sampling
     ) -> NDArray[np.uint8]:
         """Return refined pictures (B, S, 3, H, W) uint8 of coarse ones (B, S, 3, H, W) uint8."""
-        model = self._part(self.refine, "refine")
+        model, vae = self._part(self.refine, "refine"), self._part(self.vae, "vae")
         tokens = self.tokens(batch.source, settings.chunk)
         # The memory layout picks the convolution's kernel, and with it the last bits: pictures of
         # the stage before and the same ones read from files must lie alike.
         rows = np.ascontiguousarray(coarse.reshape(-1, *coarse.shape[2:]))
         flat = torch.from_numpy(rows).to(self.device)
-        shape = (self.vae.config["latent_channels"], *self._latent_size())
-        null_tokens, _ = self._null_conditions(settings)
+        shape = (vae.config["latent_channels"], *self._latent_size())
+        null_tokens = self._null_tokens() if settings.null == "trained" else None
         null_latents = self._null_coarse() if settings.null == "trained" else None
 
         def compute(index: NDArray[np.intp]) -> Tensor:
             posterior, start = self._noise(batch, index, "refine", settings, [shape, shape])
             latents = run_refine(
                 model,
-                self.vae,
+                vae,
                 flat[index],
                 tokens[index // settings.samples],
                 posterior,
@@ -274,7 +288,7 @@ class PCDMsPipeline:
                 settings.final_sigma,
                 self.config.refine_schedule,
             )
-            return self._decode(latents).cpu()
+            return self._decode(vae, latents).cpu()
 
         return in_chunks(len(flat), settings.chunk, compute).reshape(coarse.shape).numpy()
 
@@ -290,34 +304,38 @@ class PCDMsPipeline:
         return self.config.guidance if settings.guidance is None else settings.guidance
 
     def _latent_size(self) -> tuple[int, int]:
-        factor = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        vae = self._part(self.vae, "vae")
+        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
         return self.config.frame[0] // factor, self.config.frame[1] // factor
 
     @torch.inference_mode()
-    def _decode(self, latents: Tensor) -> Tensor:
-        return decode_latents(self.vae, latents)
+    def _decode(self, vae: AutoencoderKL, latents: Tensor) -> Tensor:
+        return decode_latents(vae, latents)
 
     @torch.inference_mode()
     def _null_coarse(self) -> Tensor:
         grey = torch.zeros(1, 3, *self.config.frame, device=self.device)
-        return encode_latents(self.vae, grey, None).float()
+        return encode_latents(self._part(self.vae, "vae"), grey, None).float()
 
     @torch.inference_mode()
+    def _null_tokens(self) -> Tensor:
+        encoder = self._part(self.source_encoder, "source_encoder")
+        return source_tokens(encoder, null_pixels(self.config.source_encoder))
+
+    @torch.inference_mode()
+    def _null_embedding(self, null: NullMode) -> Tensor:
+        """Return the embedding (1, D) that stands in where no stage predicts one."""
+        model = self._part(self.inpaint, "inpaint")
+        if null == "published" or not model.config["embedding_token"]:
+            return torch.zeros(1, model.unet.config["cross_attention_dim"], device=self.device)
+        encoder = self._part(self.image_encoder, "image_encoder")
+        return image_embedding(encoder, null_pixels(self.config.image_encoder))
+
     def _null_conditions(self, settings: Sampling) -> tuple[Tensor | None, Tensor | None]:
         """Return tokens and embedding of the zero pixel tensor, for `null="trained"` only."""
         if settings.null != "trained":
             return None, None
-        tokens = source_tokens(self.source_encoder, null_pixels(self.config.source_encoder))
-        encoder = self._part(self.image_encoder, "image_encoder")
-        return tokens, image_embedding(encoder, null_pixels(self.config.image_encoder))
-
-    @torch.inference_mode()
-    def _null_embedding(self, null: NullMode, width: int) -> NDArray[np.float32]:
-        """Return the embedding (1, D) that stands in where no stage predicts one."""
-        if null == "published":
-            return np.zeros((1, width), dtype=np.float32)
-        encoder = self._part(self.image_encoder, "image_encoder")
-        return image_embedding(encoder, null_pixels(self.config.image_encoder)).cpu().numpy()
+        return self._null_tokens(), self._null_embedding(settings.null)
 
     def _noise(
         self,

@@ -17,6 +17,30 @@ STAGE_LISTS = (
 )
 """Combinations in pipeline order; `truth` puts the true target embedding in the prior's place."""
 
+PARTS = ("prior", "inpaint", "refine", "vae", "image_encoder", "source_encoder")
+"""The parts of a model directory, each a sub-folder."""
+
+STAGE_PARTS = {
+    "prior": ("prior", "image_encoder"),
+    "truth": ("image_encoder",),
+    "inpaint": ("inpaint", "vae", "source_encoder"),
+    "refine": ("refine", "vae", "source_encoder"),
+}
+"""Stage -> the parts of a model directory that it computes with."""
+
+
+def parts_for(stages: str, null: str = "published") -> tuple[str, ...]:
+    """Return the parts that a stage list needs, in the order of `PARTS`.
+
+    The trained null branch of `inpaint` holds the embedding of the zero picture, hence the image
+    encoder.
+    """
+    names = parse_stages(stages)
+    needed = {part for name in names for part in STAGE_PARTS[name]}
+    if null == "trained" and "inpaint" in names:
+        needed.add("image_encoder")
+    return tuple(part for part in PARTS if part in needed)
+
 
 def parse_stages(stages: str) -> tuple[str, ...]:
     """Return the stage names of `stages`; raises InputError with the choices for any other list."""
