@@ -11,11 +11,12 @@ import pytest
 
 from pcdms_data import load_pairs
 from pcdms_data.images import load_labels, load_picture
+from pcdms_data.layouts.patn import read_annotation
+from pcdms_data.names import group_of
 from pcdms_data.pair_set import ordered_pairs
 from pcdms_data.pairs import view_change
-from pcdms_data.patn import read_annotation
 from pcdms_data.people.cache import rendered_split
-from pcdms_data.people.presets import FIRST_INDEX, PRESETS, SPLITS, group_of, plan_split
+from pcdms_data.people.presets import FIRST_INDEX, PRESETS, SPLITS, plan_split
 from pcdms_data.types import KEYPOINT_NAMES, InputError
 
 
@@ -196,7 +197,7 @@ def test_without_a_pair_list_the_rule_makes_one(tmp_path):
         ([["a.png", 64, 32, "x", *joints()[1:]]], None, "line 2: nose"),
         ([["a.png", 64, 32, "", *joints()[1:]]], None, "line 2: nose"),
         ([["a.png", 64, 32]], None, "line 2 has 3 cells, expected 39"),
-        ([["a.png", 64, 32, *joints()]] * 2, None, "names a picture twice"),
+        ([["a.png", 64, 32, *joints()]] * 2, None, "names a.png a second time"),
         ([["a.png", 64, 32, *joints()]], "source,target\na.png,q.png\n", "line 2: 'q.png'"),
         ([["a.png", 64, 32, *joints()]], "from,to\n", "no column 'source'"),
     ],

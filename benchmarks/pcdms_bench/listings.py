@@ -82,11 +82,15 @@ def metric_rows(root: Path | None = None) -> list[Row]:
 
 def layout_rows(root: Path | None = None) -> list[Row]:
     """Return the file layouts that datasets on disk are read from."""
+    from pcdms_data.layouts.table import LAYOUTS
+
     return [
         Row(
-            "patn", "pair and annotation lists of PATN beside picture folders (DeepFashion, Market)"
-        ),
-        Row("folder", "your own: pictures/, keypoints.csv, pairs.csv"),
+            layout.name,
+            f"{layout.summary} ({', '.join(layout.datasets)}; "
+            f"{'read and written' if layout.writable else 'read'})",
+        )
+        for layout in LAYOUTS.values()
     ]
 
 

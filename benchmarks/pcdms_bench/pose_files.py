@@ -65,7 +65,7 @@ def write_pose(path: Path, pose: Keypoints) -> None:
 
 def _from_layout(table: Path, picture: Path) -> Keypoints | None:
     """Return the key points that `keypoints.csv` gives for a picture, None if it is not listed."""
-    from pcdms_data.folder import KEYPOINT_COLUMNS
+    from pcdms_data.layouts.folder import KEYPOINT_COLUMNS
     from pcdms_data.tables import read_table
 
     required = ("name", "height", "width", *KEYPOINT_COLUMNS)

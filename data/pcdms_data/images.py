@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_data.picture_store import array_row, encoded_bytes, is_array_row, where
 from pcdms_data.types import Batch, InputError, Pair, Picture, PictureError
 
 Kernel = Literal[
@@ -97,10 +97,11 @@ def load_picture(
     Raises PictureError, naming the file, where the picture is missing, truncated or no picture.
     A kernel that yields floats is rounded and clipped here; use `resize` to keep them.
     """
-    if picture.row >= 0:
-        pixels = _array_row(picture, 4)
+    if is_array_row(picture):
+        pixels = array_row(picture, 4)
     else:
-        pixels = cv2.cvtColor(_decode(picture.path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        pixels = cv2.cvtColor(_decode(picture, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    pixels = _cropped(pixels, picture)
     if size is None or pixels.shape[:2] == tuple(size):
         return pixels
     return to_uint8(resize(pixels, size, kernel))
@@ -111,15 +112,30 @@ def load_labels(picture: Picture, size: tuple[int, int] | None = None) -> Pixels
 
     Raises PictureError, naming the file, where the map is missing or cannot be decoded.
     """
-    if picture.row >= 0:
-        labels = _array_row(picture, 3)
+    if is_array_row(picture):
+        labels = array_row(picture, 3)
     else:
-        labels = _decode(picture.path, cv2.IMREAD_GRAYSCALE)
+        labels = _decode(picture, cv2.IMREAD_GRAYSCALE)
+    labels = _cropped(labels, picture)
     if size is None or labels.shape == tuple(size):
         return labels
     rows = (2 * np.arange(size[0]) + 1) * labels.shape[0] // (2 * size[0])
     columns = (2 * np.arange(size[1]) + 1) * labels.shape[1] // (2 * size[1])
     return labels[rows[:, None], columns[None, :]]
+
+
+def _cropped(pixels: Pixels, picture: Picture) -> Pixels:
+    """Return the part of the stored picture that the handle asks for."""
+    if picture.crop is None:
+        return pixels
+    left, top, right, bottom = picture.crop
+    height, width = pixels.shape[:2]
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise PictureError(
+            f"picture {where(picture)} is {height}x{width}, too small for columns {left} to "
+            f"{right} and rows {top} to {bottom}"
+        )
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
 
 
 def save_picture(path: Path, pixels: Pixels) -> None:
@@ -177,28 +193,23 @@ def _planes(pictures: list[Pixels]) -> Pixels:
     return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
 
 
-def _decode(path: Path, mode: int) -> Pixels:
-    """Decode a file with OpenCV; its own half-decoded results of cut files are refused."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PictureError(
-            f"picture {path} cannot be read: {error.strerror or error}, expected an image file"
-        ) from error
+def _decode(picture: Picture, mode: int) -> Pixels:
+    """Decode a picture with OpenCV; its own half-decoded results of cut files are refused."""
+    content = encoded_bytes(picture)
     if not content:
-        raise PictureError(f"picture {path} is an empty file, expected an image")
+        raise PictureError(f"picture {where(picture)} is an empty file, expected an image")
     if _is_cut(content):
-        raise PictureError(f"picture {path} is cut short, expected a whole image file")
+        raise PictureError(f"picture {where(picture)} is cut short, expected a whole image file")
     # OpenCV prints its own complaint beside raising; ours is the one line the user gets.
     previous = cv2.utils.logging.setLogLevel(0)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
-    except cv2.error as error:
-        raise PictureError(f"picture {path} cannot be decoded, expected an image file") from error
+    except cv2.error:
+        pixels = None
     finally:
         cv2.utils.logging.setLogLevel(previous)
     if pixels is None:
-        raise PictureError(f"picture {path} cannot be decoded, expected an image file")
+        raise PictureError(f"picture {where(picture)} cannot be decoded, expected an image file")
     return pixels
 
 
@@ -209,27 +220,3 @@ def _is_cut(content: bytes) -> bool:
     if content.startswith(b"\xff\xd8"):
         return b"\xff\xd9" not in content[-4096:]
     return False
-
-
-def _array_row(picture: Picture, dimensions: int) -> Pixels:
-    """Return a copy of one row of a uint8 array file; the file itself stays memory-mapped."""
-    try:
-        stamp = picture.path.stat().st_mtime_ns
-        array = _open_array(picture.path, stamp)
-    except (OSError, ValueError) as error:
-        raise PictureError(
-            f"picture array {picture.path} cannot be read, expected a uint8 .npy file"
-        ) from error
-    if array.dtype != np.uint8 or array.ndim != dimensions or picture.row >= len(array):
-        raise PictureError(
-            f"picture array {picture.path} is {array.dtype} {array.shape}, expected uint8 with "
-            f"{dimensions} dimensions and a row {picture.row}"
-        )
-    return np.array(array[picture.row])
-
-
-@lru_cache(maxsize=16)
-def _open_array(path: Path, stamp: int) -> NDArray[Any]:
-    """Map an array file once per process and time stamp."""
-    del stamp  # only part of the cache key: a rewritten file is mapped anew
-    return np.load(path, mmap_mode="r", allow_pickle=False)

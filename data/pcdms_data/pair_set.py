@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import permutations
@@ -19,14 +19,34 @@ if TYPE_CHECKING:
 SHOULDERS_AND_HIPS = (2, 5, 8, 11)
 """Joints that both pictures of a pair must show."""
 
+PairRows = NDArray[np.int32]
+"""(N, 2): positions of source and target in the gallery, one pair a row."""
 
-@dataclass(frozen=True)
-class PairRow:
-    """One pair as positions in the gallery, and its slice labels."""
 
-    source: int
-    target: int
-    slices: dict[str, str]
+@dataclass(frozen=True, eq=False)
+class SliceColumn:
+    """One label a pair: `codes` int16 (N,) into the `labels`, each of which occurs once."""
+
+    labels: tuple[str, ...]
+    codes: NDArray[np.int16]
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> SliceColumn:
+        """Return the column of the given labels, in order of first appearance."""
+        known: dict[str, int] = {}
+        codes = [known.setdefault(value, len(known)) for value in values]
+        return cls(tuple(known), np.array(codes, dtype=np.int16))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def label(self, row: int) -> str:
+        """Return the label of one pair."""
+        return self.labels[self.codes[row]]
+
+    def taken(self, rows: NDArray[np.intp] | slice) -> SliceColumn:
+        """Return the column of some pairs."""
+        return SliceColumn(self.labels, self.codes[rows])
 
 
 class PairSet(Sequence[Pair]):
@@ -34,7 +54,10 @@ class PairSet(Sequence[Pair]):
 
     `dataset` and `split` are names of the command line, `resolution` = (H, W) the frame in which
     all key points are given and pictures are to be loaded, `gallery` all pictures of the split,
-    each once, whether a pair uses them or not.
+    each once, whether a pair uses them or not. `rows` (N, 2) are positions in the gallery, `slices`
+    one column of labels for each slice name. `layout` is the layout the files were read from, empty
+    for the embedded people, and `convention` how the pictures were made: `lowres_crop`,
+    `highres_resize`, or empty where there is one way only.
     """
 
     def __init__(
@@ -43,22 +66,32 @@ class PairSet(Sequence[Pair]):
         split: str,
         resolution: tuple[int, int],
         gallery: Gallery,
-        rows: Sequence[PairRow],
+        rows: PairRows,
+        slices: Mapping[str, SliceColumn] | None = None,
         masks: Sequence[Picture | None] | None = None,
+        layout: str = "",
+        convention: str = "",
     ) -> None:
         self.dataset = dataset
         self.split = split
         self.resolution = resolution
-        self.gallery = Gallery(
-            gallery.pictures,
-            tuple(pose.resized(resolution) for pose in gallery.keypoints),
-            gallery.groups,
+        self.layout = layout
+        self.convention = convention
+        self.gallery = (
+            gallery
+            if all(pose.size == resolution for pose in gallery.keypoints)
+            else Gallery(
+                gallery.pictures,
+                tuple(pose.resized(resolution) for pose in gallery.keypoints),
+                gallery.groups,
+            )
         )
-        self._rows = rows
+        self.rows = rows
+        self.slices = dict(slices or {})
         self._masks = masks
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, index: int) -> Pair: ...
@@ -66,26 +99,42 @@ class PairSet(Sequence[Pair]):
     def __getitem__(self, index: slice) -> PairSet: ...
     def __getitem__(self, index: int | slice) -> Pair | PairSet:
         if isinstance(index, slice):
-            return PairSet(
-                self.dataset,
-                self.split,
-                self.resolution,
-                self.gallery,
-                self._rows[index],
-                self._masks,
-            )
-        row, gallery = self._rows[index], self.gallery
-        source, target = gallery.pictures[row.source], gallery.pictures[row.target]
+            return self.taken(np.arange(len(self))[index])
+        source_row, target_row = (int(position) for position in self.rows[index])
+        gallery = self.gallery
+        source, target = gallery.pictures[source_row], gallery.pictures[target_row]
         return Pair(
             pair_id=make_pair_id(source.name, target.name),
             source=source,
             target=target,
-            source_pose=gallery.keypoints[row.source],
-            target_pose=gallery.keypoints[row.target],
-            target_mask=self._masks[row.target] if self._masks else None,
-            group=gallery.groups[row.source],
-            slices=dict(row.slices),
+            source_pose=gallery.keypoints[source_row],
+            target_pose=gallery.keypoints[target_row],
+            target_mask=self._masks[target_row] if self._masks else None,
+            group=gallery.groups[source_row],
+            slices={name: column.label(index) for name, column in self.slices.items()},
         )
+
+    def taken(self, rows: NDArray[np.intp]) -> PairSet:
+        """Return the pairs at some positions, in that order; the gallery stays whole."""
+        return PairSet(
+            self.dataset,
+            self.split,
+            self.resolution,
+            self.gallery,
+            self.rows[rows],
+            {name: column.taken(rows) for name, column in self.slices.items()},
+            self._masks,
+            self.layout,
+            self.convention,
+        )
+
+    def limited(self, limit: int | None) -> PairSet:
+        """Return the first `limit` pairs, all with None; raises InputError below 1."""
+        if limit is None:
+            return self
+        if limit < 1:
+            raise InputError(f"limit {limit} of pairs, expected 1 or more")
+        return self[:limit]
 
     def __repr__(self) -> str:
         height, width = self.resolution
@@ -106,36 +155,26 @@ class PairSet(Sequence[Pair]):
         return to_datasets(self)
 
 
-def ordered_pairs(groups: Sequence[str], visible: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return all ordered pairs (i, j) of one group whose pictures both pass the pair rule.
+def ordered_pairs(groups: Sequence[str], visible: NDArray[np.bool_]) -> PairRows:
+    """Return all ordered pairs (N, 2) of one group whose pictures both pass the pair rule.
 
-    `visible` bool (N, 18). Groups come in order of first appearance, pairs within a group in the
-    order of `itertools.permutations`. Source: specification of the datasets, section 7.
+    `visible` bool (pictures, 18). Groups come in order of first appearance, pairs within a group
+    in the order of `itertools.permutations`. Source: specification of the datasets, section 7.
     """
     usable: NDArray[np.bool_] = np.all(visible[:, SHOULDERS_AND_HIPS], axis=1)
     members: dict[str, list[int]] = {}
     for position, group in enumerate(groups):
         if usable[position]:
             members.setdefault(group, []).append(position)
-    return [pair for positions in members.values() for pair in permutations(positions, 2)]
+    pairs = [pair for positions in members.values() for pair in permutations(positions, 2)]
+    return np.array(pairs, dtype=np.int32).reshape(-1, 2)
 
 
-def shuffled(
-    pairs: Sequence[tuple[int, int]], names: Sequence[str], seed: int
-) -> list[tuple[int, int]]:
+def shuffled(pairs: PairRows, names: Sequence[str], seed: int) -> PairRows:
     """Return `pairs` in an order that depends on the seed and the pair ids alone."""
 
-    def place(pair: tuple[int, int]) -> bytes:
-        pair_id = make_pair_id(names[pair[0]], names[pair[1]])
+    def place(row: int) -> bytes:
+        pair_id = make_pair_id(names[pairs[row, 0]], names[pairs[row, 1]])
         return blake2b(f"{seed}\x1f{pair_id}".encode(), digest_size=8).digest()
 
-    return sorted(pairs, key=place)
-
-
-def limited(rows: Sequence[PairRow], limit: int | None) -> Sequence[PairRow]:
-    """Return the first `limit` rows, all with None; raises InputError below 1."""
-    if limit is None:
-        return rows
-    if limit < 1:
-        raise InputError(f"limit {limit} of pairs, expected 1 or more")
-    return rows[:limit]
+    return pairs[sorted(range(len(pairs)), key=place)]

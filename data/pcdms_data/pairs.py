@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdms_data.pair_set import PairRow, PairSet, limited, ordered_pairs, shuffled
+from pcdms_data.pair_set import PairSet, SliceColumn, ordered_pairs, shuffled
 from pcdms_data.people.presets import check_choice, plan_split
 from pcdms_data.types import Gallery, InputError
 
@@ -42,6 +42,7 @@ def load_pairs(
     limit: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    layout: str | None = None,
 ) -> PairSet:
     """Return the pairs of one split of `dataset`, one of `DATASETS`.
 
@@ -49,7 +50,8 @@ def load_pairs(
     For `people` and `people-street`, `size` is smoke, mini or full, `seed` decides the people and
     the order of the pairs, and `progress(done, total)` follows the rendering where the pictures
     are not in the cache yet. For the others `root` (or the environment variable PCDMS_DATA_ROOT)
-    names the folder, the order is that of the pair list, and `size` and `seed` have no effect.
+    names the folder and `layout` its layout (`layouts.table.LAYOUTS`; None finds it); the order is
+    that of the pair list, and `size` and `seed` have no effect.
     Raises InputError on an unknown name and on missing or malformed lists. Pictures are not opened
     here: one that cannot be decoded raises PictureError when it is loaded.
     """
@@ -57,13 +59,12 @@ def load_pairs(
     if dataset in ("people", "people-street"):
         return _people(dataset, split, resolution, size, limit, seed, progress)
     folder = find_root(dataset, root)
-    if dataset == "folder":
-        from pcdms_data.folder import read_folder
+    from pcdms_data.layouts.split import build
+    from pcdms_data.layouts.table import find_layout
 
-        return read_folder(folder, split, resolution, limit)
-    from pcdms_data.patn import read_patn
-
-    return read_patn(dataset, folder, split, resolution, limit)
+    found = find_layout(dataset, folder, layout)
+    record = found.load().read(folder, dataset, split)
+    return build(record, dataset, split, found.name, resolution, limit)
 
 
 def find_root(dataset: str, root: str | Path | None) -> Path:
@@ -103,20 +104,19 @@ def _people(
     )
     pairs = ordered_pairs(rendered.groups, rendered.visible)
     order = shuffled(pairs, rendered.names, seed)
-    rows = [
-        PairRow(
-            source,
-            target,
-            {
-                "view_change": view_change(rendered.yaw[source], rendered.yaw[target]),
-                "back_print": _yes(rendered.back_print[target] and not rendered.back_print[source]),
-                "framing": rendered.framing[target],
-            },
-        )
-        for source, target in order
-    ]
+    slices = {
+        "view_change": SliceColumn.of(
+            view_change(rendered.yaw[source], rendered.yaw[target]) for source, target in order
+        ),
+        "back_print": SliceColumn.of(
+            _yes(rendered.back_print[target] and not rendered.back_print[source])
+            for source, target in order
+        ),
+        "framing": SliceColumn.of(rendered.framing[target] for _, target in order),
+    }
     masks = tuple(rendered.parts(row) for row in range(count))
-    return PairSet(dataset, split, plan.resolution, gallery, limited(rows, limit), masks)
+    found = PairSet(dataset, split, plan.resolution, gallery, order, slices, masks)
+    return found.limited(limit)
 
 
 def view_change(source_yaw: float, target_yaw: float) -> str:

@@ -30,14 +30,17 @@ class PictureError(InputError):
 class Picture:
     """Handle of one picture or label map; holds no pixels.
 
-    `name` is the flat file name with extension. With `row` < 0, `path` is an image file; otherwise
-    `path` is a NumPy array file of uint8 (N, H, W, 3) pictures or (N, H, W) labels and `row` an
-    index into it.
+    `name` is the flat file name with extension. What `path` is decides how it is read: an image
+    file; with `row` >= 0 a NumPy file of uint8 (N, H, W, 3) pictures or (N, H, W) labels, or an
+    Arrow file with encoded pictures in its column `image`; with a `key` an lmdb folder.
+    `crop` = (left, top, right, bottom) in pixels of the stored picture is what is used of it.
     """
 
     name: str
     path: Path
     row: int = -1
+    key: str = ""
+    crop: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)

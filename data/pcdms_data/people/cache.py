@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pcdms_data.cache import cached_entry, file_sha256
 from pcdms_data.images import write_atomically
-from pcdms_data.people.presets import SplitPlan, group_of
+from pcdms_data.names import group_of
+from pcdms_data.people.presets import SplitPlan
 from pcdms_data.people.rendering import (
     GARMENTS,
     PARTS,

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pcdms_data.folder import KEYPOINT_COLUMNS
 from pcdms_data.images import load_labels, load_picture, save_picture, write_atomically
+from pcdms_data.layouts.folder import KEYPOINT_COLUMNS
 from pcdms_data.pair_set import PairSet
 from pcdms_data.pairs import load_pairs
 from pcdms_data.people.cache import split_key

@@ -126,13 +126,6 @@ def picture_name(
     )
 
 
-def group_of(dataset: str, name: str) -> str:
-    """Return the person (and garment) a flat name belongs to."""
-    if dataset in ("people-street", "market1501"):
-        return name.partition("_")[0]
-    return name.rpartition("_")[0]
-
-
 def _street_person(split: str, number: int) -> int:
     if split == "train":
         return 2 * number + 1

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdms_data.pair_set import PairRow, PairSet, limited, ordered_pairs
+from pcdms_data.layouts.split import SplitRecord
+from pcdms_data.pair_set import PairRows
 from pcdms_data.tables import read_table, safe_name
-from pcdms_data.types import KEYPOINT_NAMES, Gallery, InputError, K, Keypoints, Picture
+from pcdms_data.types import KEYPOINT_NAMES, InputError, K, Keypoints, Picture
 
 KEYPOINT_COLUMNS = tuple(f"{name}_{axis}" for name in KEYPOINT_NAMES for axis in "xy")
 _REQUIRED = ("name", "height", "width", *KEYPOINT_COLUMNS)
@@ -35,14 +36,18 @@ class _Row:
     mask: Picture | None
 
 
-def read_folder(
-    root: Path, split: str, resolution: tuple[int, int] | None = None, limit: int | None = None
-) -> PairSet:
-    """Return the pairs of one split of a folder in the plain layout, in the order of its list.
+def recognise(root: Path, dataset: str) -> str | None:
+    """Return what was found of this layout in `root`, or None."""
+    del dataset
+    return "keypoints.csv" if (root / "keypoints.csv").is_file() else None
 
-    `resolution` None takes the common frame of the pictures. Raises InputError on a missing or
-    malformed table, an unknown split, or frames that differ while no resolution is given.
+
+def read(root: Path, dataset: str, split: str) -> SplitRecord:
+    """Return one split of a folder in the plain layout, pairs in the order of its list.
+
+    Raises InputError on a missing or malformed table, an unknown split, or frames that differ.
     """
+    del dataset
     path = root / "keypoints.csv"
     table = [
         _read_row(root, path, line, cells)
@@ -54,22 +59,17 @@ def read_folder(
             f"{path} has no pictures of split {split!r}, expected one of {', '.join(splits)}"
         )
     rows = [row for row in table if row.split == split]
-    gallery = Gallery(
-        tuple(row.picture for row in rows),
-        tuple(row.pose for row in rows),
-        tuple(row.group for row in rows),
+    pairs, slices = _read_pairs(root / "pairs.csv", rows, {row.picture.name for row in table})
+    return SplitRecord(
+        pictures=[row.picture for row in rows],
+        keypoints=[row.pose for row in rows],
+        rows=pairs,
+        where=path,
+        frame=rows[0].pose.size if len({row.pose.size for row in rows}) == 1 else None,
+        groups=[row.group for row in rows],
+        masks=[row.mask for row in rows],
+        slices=slices,
     )
-    sizes = {row.pose.size for row in rows}
-    if resolution is None:
-        if len(sizes) > 1:
-            raise InputError(
-                f"{path} has pictures of {len(sizes)} sizes in split {split!r}: "
-                "give a resolution, such as 256x176"
-            )
-        resolution = rows[0].pose.size
-    pairs = _read_pairs(root / "pairs.csv", gallery, {row.picture.name for row in table})
-    masks = tuple(row.mask for row in rows)
-    return PairSet("folder", split, resolution, gallery, limited(pairs, limit), masks)
 
 
 def _read_row(root: Path, path: Path, line: int, cells: dict[str, str]) -> _Row:
@@ -106,15 +106,15 @@ def _read_row(root: Path, path: Path, line: int, cells: dict[str, str]) -> _Row:
     )
 
 
-def _read_pairs(path: Path, gallery: Gallery, known: set[str]) -> list[PairRow]:
-    """Read the list of one split, or make it by the pair rule where there is no list."""
-    position = {picture.name: number for number, picture in enumerate(gallery.pictures)}
-    if len(position) != len(gallery.pictures):
-        raise InputError(f"{path.with_name('keypoints.csv')} names a picture twice")
+def _read_pairs(
+    path: Path, split: list[_Row], known: set[str]
+) -> tuple[PairRows | None, dict[str, list[str]]]:
+    """Return the listed pairs of one split and their slices; None where there is no list."""
     if not path.exists():
-        visible = np.stack([pose.visible for pose in gallery.keypoints])
-        return [PairRow(i, j, {}) for i, j in ordered_pairs(gallery.groups, visible)]
-    rows = []
+        return None, {}
+    position = {row.picture.name: number for number, row in enumerate(split)}
+    rows: list[tuple[int, int]] = []
+    slices: dict[str, list[str]] = {}
     expected = "a table of pairs with the columns source and target"
     for line, cells in enumerate(read_table(path, ("source", "target"), expected), start=2):
         source, target = cells.pop("source"), cells.pop("target")
@@ -124,5 +124,7 @@ def _read_pairs(path: Path, gallery: Gallery, known: set[str]) -> list[PairRow]:
         if (source in position) != (target in position):
             raise InputError(f"{path} line {line}: source and target are of different splits")
         if source in position:
-            rows.append(PairRow(position[source], position[target], cells))
-    return rows
+            rows.append((position[source], position[target]))
+            for name, label in cells.items():
+                slices.setdefault(name, []).append(label)
+    return np.array(rows, dtype=np.int32).reshape(-1, 2), slices

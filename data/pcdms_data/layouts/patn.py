@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdms_data.pair_set import PairRow, PairSet, limited
-from pcdms_data.people.presets import check_choice, group_of
+from pcdms_data.layouts.split import FRAMES, SplitRecord
+from pcdms_data.pair_set import PairRows
+from pcdms_data.people.presets import check_choice
 from pcdms_data.tables import read_lines, safe_name
-from pcdms_data.types import Gallery, InputError, K, Keypoints, Picture, flat_stem
+from pcdms_data.types import InputError, K, Keypoints, Picture, flat_stem
 
 SPLITS = ("train", "test")
 
@@ -56,14 +57,17 @@ LAYOUTS: dict[str, PatnLayout] = {
 }
 
 
-def read_patn(
-    dataset: str,
-    root: Path,
-    split: str = "test",
-    resolution: tuple[int, int] | None = None,
-    limit: int | None = None,
-) -> PairSet:
-    """Return the listed pairs of a split in file order; `resolution` None is the annotation frame.
+def recognise(root: Path, dataset: str) -> str | None:
+    """Return what was found of this layout in `root`, or None."""
+    for names in LAYOUTS[dataset].annotation:
+        for split in SPLITS:
+            if (root / names.format(split=split)).is_file():
+                return names.format(split=split)
+    return None
+
+
+def read(root: Path, dataset: str, split: str) -> SplitRecord:
+    """Return the listed pairs of a split in file order.
 
     Raises InputError on an unknown split, a missing file or folder, and malformed rows.
     """
@@ -75,14 +79,14 @@ def read_patn(
     poses = read_annotation(annotation, layout.frame)
     names = list(poses)
     as_png = not (folder / names[0]).exists() and (folder / _png(names[0])).exists()
-    gallery = Gallery(
-        tuple(Picture(name, folder / (_png(name) if as_png else name)) for name in names),
-        tuple(poses.values()),
-        tuple(group_of(dataset, name) for name in names),
-    )
     position = {name: number for number, name in enumerate(names)}
-    rows = _read_pairs(pairs, position, annotation)
-    return PairSet(dataset, split, resolution or layout.frame, gallery, limited(rows, limit))
+    return SplitRecord(
+        pictures=[Picture(name, folder / (_png(name) if as_png else name)) for name in names],
+        keypoints=list(poses.values()),
+        rows=_read_pairs(pairs, position, annotation),
+        where=pairs,
+        frame=FRAMES[dataset],
+    )
 
 
 def read_annotation(path: Path, frame: tuple[int, int]) -> dict[str, Keypoints]:
@@ -122,9 +126,9 @@ def _integers(cell: str, path: Path, line: int) -> np.ndarray[tuple[int], np.dty
     return values
 
 
-def _read_pairs(path: Path, position: dict[str, int], annotation: Path) -> list[PairRow]:
+def _read_pairs(path: Path, position: dict[str, int], annotation: Path) -> PairRows:
     expected = "rows of from,to"
-    rows = []
+    rows: list[tuple[int, int]] = []
     for line, text in enumerate(read_lines(path, expected), start=1):
         row = text.strip().rstrip(",").strip()
         if not row or (line == 1 and row.replace(" ", "") == "from,to"):
@@ -135,8 +139,8 @@ def _read_pairs(path: Path, position: dict[str, int], annotation: Path) -> list[
         for name in names:
             if name not in position:
                 raise InputError(f"{path} line {line}: {name!r} is not listed in {annotation}")
-        rows.append(PairRow(position[names[0]], position[names[1]], {}))
-    return rows
+        rows.append((position[names[0]], position[names[1]]))
+    return np.array(rows, dtype=np.int32).reshape(-1, 2)
 
 
 def _find(root: Path, names: tuple[str, ...], split: str, dataset: str) -> Path:

@@ -1,0 +1,120 @@
+"""Where the bytes of a picture come from: image files, lmdb folders, Arrow files, array files.
+
+Opened stores are kept for each process, so that a handle stays a few words that can be pickled.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdms_data.types import Picture, PictureError
+
+IMAGE_COLUMN = "image"
+"""Column of an Arrow file that holds structs of encoded `bytes` and `path`."""
+
+
+def where(picture: Picture) -> str:
+    """Return the place of a picture for a message: the file, with the row or key inside it."""
+    if picture.key:
+        return f"{picture.path}[{picture.key}]"
+    return f"{picture.path}[{picture.row}]" if picture.row >= 0 else str(picture.path)
+
+
+def is_array_row(picture: Picture) -> bool:
+    """Tell whether the picture is stored as pixels in a NumPy file, not as an encoded picture."""
+    return picture.row >= 0 and picture.path.suffix == ".npy"
+
+
+def encoded_bytes(picture: Picture) -> bytes:
+    """Return the encoded picture (PNG, JPEG, ...) from its file, lmdb folder or Arrow file.
+
+    Raises PictureError, naming the place, where there is none.
+    """
+    if picture.key:
+        return _from_lmdb(picture)
+    if picture.row >= 0:
+        return _from_arrow(picture)
+    try:
+        return picture.path.read_bytes()
+    except OSError as error:
+        raise PictureError(
+            f"picture {picture.path} cannot be read: {error.strerror or error}, "
+            "expected an image file"
+        ) from error
+
+
+def array_row(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
+    """Return a copy of one row of a uint8 array file; the file itself stays memory-mapped."""
+    try:
+        stamp = picture.path.stat().st_mtime_ns
+        array = _open_array(picture.path, stamp)
+    except (OSError, ValueError) as error:
+        raise PictureError(
+            f"picture array {picture.path} cannot be read, expected a uint8 .npy file"
+        ) from error
+    if array.dtype != np.uint8 or array.ndim != dimensions or picture.row >= len(array):
+        raise PictureError(
+            f"picture array {picture.path} is {array.dtype} {array.shape}, expected uint8 with "
+            f"{dimensions} dimensions and a row {picture.row}"
+        )
+    return np.array(array[picture.row])
+
+
+@lru_cache(maxsize=16)
+def _open_array(path: Path, stamp: int) -> NDArray[Any]:
+    """Map an array file once per process and time stamp."""
+    del stamp  # only part of the cache key: a rewritten file is mapped anew
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _from_lmdb(picture: Picture) -> bytes:
+    import lmdb
+
+    try:
+        environment = _open_lmdb(picture.path, os.getpid())
+        with environment.begin() as transaction:
+            content = transaction.get(picture.key.encode())
+    except lmdb.Error as error:
+        raise PictureError(
+            f"picture {where(picture)} cannot be read: {picture.path} is no lmdb folder ({error})"
+        ) from error
+    if content is None:
+        raise PictureError(f"picture {where(picture)} is missing: the lmdb folder has no such key")
+    return bytes(content)
+
+
+@lru_cache(maxsize=8)
+def _open_lmdb(path: Path, process: int) -> Any:
+    """Open an lmdb folder once per process: an environment must not be carried over a fork."""
+    del process
+    import lmdb
+
+    return lmdb.open(str(path), readonly=True, lock=False, readahead=False, max_readers=1)
+
+
+def _from_arrow(picture: Picture) -> bytes:
+    try:
+        column = _open_arrow(picture.path, picture.path.stat().st_mtime_ns)
+        value = column[picture.row]["bytes"].as_buffer()
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise PictureError(
+            f"picture {where(picture)} cannot be read, expected an Arrow file with encoded "
+            f"pictures in its column {IMAGE_COLUMN!r}"
+        ) from error
+    return value.to_pybytes()
+
+
+@lru_cache(maxsize=16)
+def _open_arrow(path: Path, stamp: int) -> Any:
+    """Map the picture column of an Arrow stream file once per process and time stamp."""
+    del stamp
+    import pyarrow
+
+    with pyarrow.memory_map(str(path)) as source:
+        return pyarrow.ipc.open_stream(source).read_all()[IMAGE_COLUMN]
