@@ -6,7 +6,7 @@ reads the pictures of `inpaint`. What exists is kept, so an interrupted run cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ PRETRAINED = Path(__file__).parent / "pretrained" / "people-tiny"
 
 Progress = Callable[[int, int], None]
 """Called with (pairs done, pairs in all) of a stage."""
+Chosen = Mapping[str, int]
+"""{pair_id: sample of the stage before that every sample of a stage starts from}."""
 
 ORIGINS = {"vae": "--vae", "image_encoder": "--encoders", "source_encoder": "--encoders"}
 """Part that no published checkpoint holds -> the option that names a folder with it."""
@@ -132,8 +134,13 @@ class PCDMsMethod:
         seed: int,
         samples: int = 1,
         progress: Progress | None = None,
+        chosen: Chosen | None = None,
     ) -> dict[str, str]:
-        """Run one stage over `pairs` and return {pair_id: reason} of the pairs that failed."""
+        """Run one stage over `pairs` and return {pair_id: reason} of the pairs that failed.
+
+        Sample k starts from sample k of the stage before; with `chosen` every sample of a pair
+        starts from the one that was chosen for it.
+        """
         if stage not in self.stages:
             raise InputError(f"stage {stage!r} is not among {', '.join(self.stages)}")
         settings = Sampling(
@@ -148,7 +155,7 @@ class PCDMsMethod:
         )
         if stage == "prior":
             return self._prior(pairs, out, settings, progress)
-        return self._pictures(stage, pairs, out, settings, progress)
+        return self._pictures(stage, pairs, out, settings, progress, chosen or {})
 
     def _decoded(
         self, pairs: Sequence[Pair], failures: dict[str, str]
@@ -199,6 +206,7 @@ class PCDMsMethod:
         out: Path,
         settings: Sampling,
         progress: Progress | None,
+        chosen: Chosen,
     ) -> dict[str, str]:
         failures: dict[str, str] = {}
         folder = out / stage
@@ -211,11 +219,11 @@ class PCDMsMethod:
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
             if stage == "refine":
-                part = _with_coarse(part, out, settings.samples, failures)
+                part = _with_coarse(part, out, settings.samples, chosen, failures)
             good, batch = self._decoded(part, failures)
             if batch is not None:
                 pictures = self._run(
-                    stage, good, self.pipeline.framed(batch), out, embeddings, settings
+                    stage, good, self.pipeline.framed(batch), out, embeddings, settings, chosen
                 )
                 for pair, samples in zip(good, pictures, strict=True):
                     for sample, picture in enumerate(samples):
@@ -234,14 +242,12 @@ class PCDMsMethod:
         out: Path,
         embeddings: EmbeddingRows,
         settings: Sampling,
+        chosen: Chosen,
     ) -> NDArray[np.uint8]:
         """Return the pictures (B, S, 3, H, W) of one stage, from the files of the stage before."""
         if stage == "refine":
             coarse = [
-                [
-                    _read(out / "inpaint" / sample_name(pair.pair_id, k))
-                    for k in range(settings.samples)
-                ]
+                [_read(path) for path in _coarse_files(pair, out, settings.samples, chosen)]
                 for pair in pairs
             ]
             return self.pipeline.run_refine_stage(batch, np.array(coarse), settings)
@@ -253,7 +259,9 @@ class PCDMsMethod:
             missing = [pair.pair_id for pair in pairs if pair.pair_id not in embeddings]
             if missing:
                 raise InputError(f"{out}: stage prior left no embedding of {missing[0]}")
-            embedding = np.stack([embeddings[p.pair_id][0][: settings.samples] for p in pairs])
+            embedding = np.stack(
+                [embeddings[p.pair_id][0][_starts(p, settings.samples, chosen)] for p in pairs]
+            )
         return self.pipeline.run_inpaint_stage(batch, embedding, settings)
 
 
@@ -266,15 +274,27 @@ def _finished(folder: Path, pair: Pair, samples: int) -> bool:
     return all((folder / sample_name(pair.pair_id, k)).is_file() for k in range(samples))
 
 
+def _starts(pair: Pair, samples: int, chosen: Chosen) -> list[int]:
+    """Return, for each sample, which sample of the stage before it starts from."""
+    if pair.pair_id in chosen:
+        return [chosen[pair.pair_id]] * samples
+    return list(range(samples))
+
+
+def _coarse_files(pair: Pair, out: Path, samples: int, chosen: Chosen) -> list[Path]:
+    starts = _starts(pair, samples, chosen)
+    return [out / "inpaint" / sample_name(pair.pair_id, k) for k in starts]
+
+
 def _with_coarse(
-    pairs: Sequence[Pair], out: Path, samples: int, failures: dict[str, str]
+    pairs: Sequence[Pair], out: Path, samples: int, chosen: Chosen, failures: dict[str, str]
 ) -> list[Pair]:
     """Return the pairs with readable pictures of `inpaint`; the others go to `failures`."""
     good: list[Pair] = []
     for pair in pairs:
         try:
-            for sample in range(samples):
-                _read(out / "inpaint" / sample_name(pair.pair_id, sample))
+            for path in dict.fromkeys(_coarse_files(pair, out, samples, chosen)):
+                _read(path)
             good.append(pair)
         except PictureError as error:
             failures[pair.pair_id] = str(error)
