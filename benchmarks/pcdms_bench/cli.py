@@ -5,7 +5,6 @@ Nothing heavy is imported here: `--help` must answer in under 0.4 s.
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,13 +12,15 @@ from typing import Any
 
 import click
 
+from pcdms_bench.lazy_group import LazyGroup
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pcdms_bench.commands.run:run", "Generate with every method, score and report."),
     "generate": ("pcdms_bench.commands.generate:generate", "Put one person into another pose."),
     "score": ("pcdms_bench.commands.score:score", "Score pictures, or re-score a run folder."),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
-    "data": ("pcdms_bench.commands.data:data", "Make the embedded people; describe a dataset."),
+    "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),
     "weights": ("pcdms_bench.commands.weights:weights", "List, fetch and verify metric networks."),
     "speed": ("pcdms_bench.commands.speed:speed", "Measure how fast parts of the tool are."),
     "list": ("pcdms_bench.commands.listing:listing", "List what there is, and what is missing."),
@@ -30,35 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 INTERRUPTED = "interrupted: what is finished is kept; the same command continues from there"
 
 
-class LazyGroup(click.Group):
-    """A click group that imports a command's module when the command is called, not before."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the command names in the order of the table."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command; None when the name is unknown."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command table of `--help` without importing any command."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one is refused with the nearest name."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from pcdms_bench.suggestions import unknown
-
-            raise click.UsageError(unknown("command", args[0], COMMANDS))
-        return super().resolve_command(ctx, args)
+class MainGroup(LazyGroup):
+    """The command itself: words errors and returns exit codes."""
 
     def main(  # type: ignore[override]
         self,
@@ -103,7 +77,8 @@ def one_line(text: str) -> str:
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=MainGroup,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `pcdms-bench run`; `pcdms-bench COMMAND --help` shows a command's options.",
 )
