@@ -49,10 +49,7 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
     """
     del dataset
     path = root / "keypoints.csv"
-    table = [
-        _read_row(root, path, line, cells)
-        for line, cells in enumerate(read_table(path, _REQUIRED, _EXPECTED), start=2)
-    ]
+    table = _read_rows(root, path)
     splits = sorted({row.split for row in table})
     if split not in splits:
         raise InputError(
@@ -70,6 +67,26 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
         masks=[row.mask for row in rows],
         slices=slices,
     )
+
+
+def read_keypoints(path: Path) -> dict[str, Keypoints]:
+    """Return the key points of every picture of a `keypoints.csv`, all splits, in file order.
+
+    Raises InputError on a malformed table and on a picture that is named twice.
+    """
+    poses: dict[str, Keypoints] = {}
+    for row in _read_rows(path.parent, path):
+        if row.picture.name in poses:
+            raise InputError(f"{path} names the picture {row.picture.name} twice")
+        poses[row.picture.name] = row.pose
+    return poses
+
+
+def _read_rows(root: Path, path: Path) -> list[_Row]:
+    return [
+        _read_row(root, path, line, cells)
+        for line, cells in enumerate(read_table(path, _REQUIRED, _EXPECTED), start=2)
+    ]
 
 
 def _read_row(root: Path, path: Path, line: int, cells: dict[str, str]) -> _Row:
