@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pcdms.pipeline import PCDMsPipeline
     from pcdms.pipeline_settings import StageOutputs
     from pcdms.prior import PriorTransformer
+    from pcdms.published.importing import import_published
     from pcdms.refine import RefineModel
     from pcdms.sampling import run_inpaint, run_prior, run_refine
 
@@ -24,6 +25,7 @@ _HOMES = {
     "PriorTransformer": "pcdms.prior",
     "RefineModel": "pcdms.refine",
     "StageOutputs": "pcdms.pipeline_settings",
+    "import_published": "pcdms.published.importing",
     "run_inpaint": "pcdms.sampling",
     "run_prior": "pcdms.sampling",
     "run_refine": "pcdms.sampling",
@@ -35,6 +37,7 @@ __all__ = [
     "PriorTransformer",
     "RefineModel",
     "StageOutputs",
+    "import_published",
     "run_inpaint",
     "run_prior",
     "run_refine",

@@ -1,0 +1,1 @@
+"""The authors' checkpoints: read, checked name by name, and turned into this package's models."""
