@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,8 +99,7 @@ def pose(
         raise InputError(f"{out} is there already: give another --out, or --overwrite")
     paths = picture_files(pictures)[:limit]
     known = read_keypoints(compare) if compare is not None else None
-    network = load_estimator(estimator, weights, threshold)
-    with Progress() as progress:
+    with closing(load_estimator(estimator, weights, threshold)) as network, Progress() as progress:
         follow = progress.follow(f"poses by {estimator}")
         result = annotate(paths, network, batch_size, workers, follow)
     if out is not None and result.poses:

@@ -27,6 +27,9 @@ class PoseEstimator(Protocol):
     def estimate_all(self, pictures: Sequence[Pixels]) -> list[Keypoints]:
         """Return the key points of each picture, in order; pictures may differ in size."""
 
+    def close(self) -> None:
+        """Let go of the network."""
+
 
 @dataclass(frozen=True)
 class EstimatorEntry:

@@ -27,6 +27,7 @@ from pcdms_data.pose_estimation.joints import (
 )
 from pcdms_data.pose_estimation.weight_files import (
     MEDIAPIPE_MODELS,
+    MEDIAPIPE_PAGE,
     find_mediapipe_model,
     weights_folder,
 )
@@ -46,12 +47,12 @@ def missing_part(weights: Path | None = None) -> str:
     except PackageNotFoundError:
         return (
             "the package mediapipe is not installed: run `pip install mediapipe` "
-            f"and put {MEDIAPIPE_MODELS[0]} into {weights_folder(weights)}"
+            f"and put {MEDIAPIPE_MODELS[0]} ({MEDIAPIPE_PAGE}) into {weights_folder(weights)}"
         )
     if _has_own_models() or find_mediapipe_model(weights):
         return ""
     return (
-        f"mediapipe {installed} holds no models: put one of {', '.join(MEDIAPIPE_MODELS)} "
+        f"mediapipe {installed} holds no model: put {MEDIAPIPE_MODELS[0]} ({MEDIAPIPE_PAGE}) "
         f"into {weights_folder(weights)}, or give its folder with --weights"
     )
 
@@ -67,13 +68,14 @@ class MediapipeEstimator:
             raise InputError(f"pose estimator mediapipe is not available: {problem}")
         self._threshold = threshold
         model = find_mediapipe_model(weights)
+        self._network: Any
         self._detect: Callable[[Pixels], Points | None]
         if model is None or _has_own_models():
             self.extractor = f"blazepose-full@mediapipe-{version('mediapipe')}"
-            self._detect = _solutions()
+            self._network, self._detect = _solutions()
         else:
             self.extractor = f"{model.stem}@{file_sha256(model)[:8]}"
-            self._detect = _tasks(model)
+            self._network, self._detect = _tasks(model)
 
     def estimate(self, pixels: Pixels) -> Keypoints:
         """Return the key points of one picture, uint8 RGB (H, W, 3), in its own pixels.
@@ -94,6 +96,10 @@ class MediapipeEstimator:
         visibility = np.array([p.visibility for p in points], np.float32)
         return to_keypoints(xy, visibility, BLAZEPOSE_33, size, self._threshold)
 
+    def close(self) -> None:
+        """Let go of the network; left to the interpreter's end, the package complains aloud."""
+        self._network.close()
+
     def estimate_all(self, pictures: Sequence[Pixels]) -> list[Keypoints]:
         """Return the key points of each picture, in order; pictures may differ in size."""
         return [self.estimate(pixels) for pixels in pictures]
@@ -107,7 +113,8 @@ def _has_own_models() -> bool:
     return any((Path(folder) / model).is_file() for folder in folders or ())
 
 
-def _solutions() -> Callable[[Pixels], Points | None]:
+def _solutions() -> tuple[Any, Callable[[Pixels], Points | None]]:
+    """Return the network of the older API, and the function that finds a person's 33 points."""
     module: Any = importlib.import_module("mediapipe.python.solutions.pose")
     network = module.Pose(static_image_mode=True, model_complexity=1)
 
@@ -115,10 +122,11 @@ def _solutions() -> Callable[[Pixels], Points | None]:
         found = network.process(pixels).pose_landmarks
         return found.landmark if found else None
 
-    return detect
+    return network, detect
 
 
-def _tasks(model: Path) -> Callable[[Pixels], Points | None]:
+def _tasks(model: Path) -> tuple[Any, Callable[[Pixels], Points | None]]:
+    """Return the same of the newer API, for a model bundle."""
     package: Any = importlib.import_module("mediapipe")
     tasks: Any = importlib.import_module("mediapipe.tasks.python")
     vision: Any = importlib.import_module("mediapipe.tasks.python.vision")
@@ -137,4 +145,4 @@ def _tasks(model: Path) -> Callable[[Pixels], Points | None]:
         found = network.detect(image).pose_landmarks
         return found[0] if found else None
 
-    return detect
+    return network, detect

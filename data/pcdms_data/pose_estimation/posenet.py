@@ -68,6 +68,9 @@ class PoseNetEstimator:
                 found[position] = joints
         return [found[position] for position in range(len(pictures))]
 
+    def close(self) -> None:
+        """Do nothing: a torch module needs no closing."""
+
     def _run(self, pictures: Sequence[Pixels], shape: tuple[int, int]) -> list[Keypoints]:
         inputs = np.stack([
             cv2.resize(pixels.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -43,6 +43,7 @@ MEDIAPIPE_MODELS = (
     "pose_landmarker_lite.task",
 )
 """Names of MediaPipe's model bundles, the preferred first."""
+MEDIAPIPE_PAGE = "from ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker"
 
 
 @dataclass(frozen=True)
