@@ -179,8 +179,8 @@ def load_batch(pairs: Sequence[Pair], resolution: tuple[int, int]) -> Batch:
     target_poses = [pair.target_pose.resized(resolution) for pair in pairs]
     return Batch(
         pair_ids=tuple(pair.pair_id for pair in pairs),
-        source=_planes([load_picture(pair.source, resolution) for pair in pairs]),
-        target=_planes([load_picture(pair.target, resolution) for pair in pairs]),
+        source=_planes([pair.source for pair in pairs], resolution),
+        target=_planes([pair.target for pair in pairs], resolution),
         source_xy=np.stack([pose.xy for pose in source_poses]),
         target_xy=np.stack([pose.xy for pose in target_poses]),
         source_visible=np.stack([pose.visible for pose in source_poses]),
@@ -188,9 +188,15 @@ def load_batch(pairs: Sequence[Pair], resolution: tuple[int, int]) -> Batch:
     )
 
 
-def _planes(pictures: list[Pixels]) -> Pixels:
-    """Stack (H, W, 3) pictures to contiguous (B, 3, H, W)."""
-    return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+def _planes(pictures: Sequence[Picture], resolution: tuple[int, int]) -> Pixels:
+    """Decode pictures into contiguous planes (B, 3, H, W)."""
+    planes = np.empty((len(pictures), 3, *resolution), dtype=np.uint8)
+    for row, picture in enumerate(pictures):
+        pixels = load_picture(picture, resolution)
+        # Plane by plane into its place: no stack of pictures, no transposed copy of it.
+        for channel in range(3):
+            cv2.extractChannel(pixels, channel, dst=planes[row, channel])
+    return planes
 
 
 def _decode(picture: Picture, mode: int) -> Pixels:

@@ -128,6 +128,20 @@ class PairSet(Sequence[Pair]):
             self.convention,
         )
 
+    def with_gallery(self, gallery: Gallery) -> PairSet:
+        """Return the same pairs over other handles of the same pictures, in the same order."""
+        return PairSet(
+            self.dataset,
+            self.split,
+            self.resolution,
+            gallery,
+            self.rows,
+            self.slices,
+            self._masks,
+            self.layout,
+            self.convention,
+        )
+
     def limited(self, limit: int | None) -> PairSet:
         """Return the first `limit` pairs, all with None; raises InputError below 1."""
         if limit is None:
