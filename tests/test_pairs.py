@@ -11,7 +11,7 @@ import pytest
 
 from pcdms_data import load_pairs
 from pcdms_data.images import load_labels, load_picture
-from pcdms_data.layouts.patn import read_annotation
+from pcdms_data.layouts.annotation import read_annotation
 from pcdms_data.names import group_of
 from pcdms_data.pair_set import ordered_pairs
 from pcdms_data.pairs import view_change

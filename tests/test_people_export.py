@@ -8,7 +8,7 @@ import pytest
 
 from pcdms_data import load_pairs
 from pcdms_data.images import load_labels, load_picture
-from pcdms_data.layouts.patn import read_annotation
+from pcdms_data.layouts.annotation import read_annotation
 from pcdms_data.people.export import export_people
 from pcdms_data.people.render import render_view
 from pcdms_data.people.sheet import contact_sheet, save_sheet

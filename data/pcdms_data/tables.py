@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from functools import lru_cache
 from pathlib import Path
 
 from pcdms_data.types import InputError
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 LARGEST_TEXT = 1 << 28
 """Bytes of text, unpacked, that a list may have: ten times the largest one in use."""
@@ -63,8 +66,7 @@ def read_table(path: Path, required: tuple[str, ...], expected: str) -> list[dic
 
 def safe_name(name: str, path: Path, line: int | None = None) -> str:
     """Return `name` if it is a plain file name; raises InputError on a path or odd characters."""
-    allowed = name.isascii() and all(letter.isalnum() or letter in "_.-" for letter in name)
-    if not name or not allowed or name.startswith("."):
+    if not _SAFE_NAME.fullmatch(name):
         where = f"{path} line {line}" if line else str(path)
         raise InputError(
             f"{where}: picture name {name!r}, expected a file name of letters, digits, _ . -"
