@@ -123,6 +123,15 @@ def test_to_datasets_gives_the_pictures_and_key_points(people, recwarn):
     assert np.array_equal(row["target_keypoints"], people[2].target_pose.xy)
     assert row["source_visible"].tolist() == people[2].source_pose.visible.tolist()
     assert table.features["dataset"].int2str(table[0]["dataset"]) == "people"
+    view = table.features["target_view"].int2str(int(row["target_view"]))
+    assert people[2].target.name.endswith(f"{view}.png")
+    assert table[2]["source_camera"] is None
+
+
+def test_to_datasets_reads_the_camera_from_a_market_name():
+    pairs = load_pairs("people-street", size="smoke", limit=2)
+    row = pairs.to_datasets()[1]
+    assert pairs[1].source.name.partition("_c")[2][0] == str(row["source_camera"])
 
 
 @pytest.mark.parametrize(

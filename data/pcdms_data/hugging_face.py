@@ -1,4 +1,4 @@
-"""Pairs as a Hugging Face dataset: the columns of the datasets specification, section 9."""
+"""Pairs as a Hugging Face dataset: pictures inside, key points, views and cameras."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 
 from pcdms_data.cache import cache_folder
 from pcdms_data.images import load_picture
+from pcdms_data.names import MARKET, parse_fashion
+from pcdms_data.picture_store import pictures_digest
 from pcdms_data.types import InputError, K, Picture
 
 if TYPE_CHECKING:
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 DATASET_LABELS = ("deepfashion", "market1501", "people", "people-street", "folder")
 """Values of the column `dataset`; extended at the end, never reordered."""
 SPLIT_LABELS = ("train", "test", "val")
+VIEW_LABELS = ("front", "side", "back", "full", "flat", "additional", "none")
 
 
 def features() -> datasets.Features:
-    """Return the columns; key points are (x, y) pixels in the `height` x `width` frame."""
+    """Return the columns; key points are (x, y) pixels in the `height` x `width` frame.
+
+    A view is `none`, a camera null, where the picture's name tells none.
+    """
     from datasets import Array2D, ClassLabel, Features, Image, List, Value
 
     columns: dict[str, Any] = {
@@ -38,6 +43,8 @@ def features() -> datasets.Features:
         columns[f"{end}_image"] = Image()
         columns[f"{end}_keypoints"] = Array2D((K, 2), "float32")
         columns[f"{end}_visible"] = List(Value("bool"), length=K)
+        columns[f"{end}_view"] = ClassLabel(names=list(VIEW_LABELS))
+        columns[f"{end}_camera"] = Value("int8")
     columns |= {"height": Value("int32"), "width": Value("int32"), "slices": Value("string")}
     return Features(columns)
 
@@ -86,7 +93,18 @@ def _rows(pairs: PairSet) -> Iterator[dict[str, Any]]:
             row[f"{end}_image"] = {"bytes": encoded(picture, pairs.resolution), "path": None}
             row[f"{end}_keypoints"] = pose.xy
             row[f"{end}_visible"] = pose.visible.tolist()
+            row[f"{end}_view"], row[f"{end}_camera"] = _view(picture.name), _camera(picture.name)
         yield row
+
+
+def _view(name: str) -> str:
+    parsed = parse_fashion(name)
+    return parsed.view if parsed is not None and parsed.view in VIEW_LABELS else "none"
+
+
+def _camera(name: str) -> int | None:
+    match = MARKET.fullmatch(name)
+    return int(match["camera"]) if match else None
 
 
 def _png(picture: Picture, size: tuple[int, int]) -> bytes:
@@ -97,14 +115,9 @@ def _png(picture: Picture, size: tuple[int, int]) -> bytes:
 def _fingerprint(pairs: PairSet) -> str:
     """Name the content by pair ids, key points and the time stamps of the picture files."""
     digest = hashlib.sha256(json.dumps([pairs.dataset, pairs.split, pairs.resolution]).encode())
-    for path in sorted({picture.path for picture in pairs.gallery.pictures}):
-        digest.update(f"{path.resolve()}\n{_stamp(path)}\n".encode())
+    digest.update(pictures_digest(pairs.gallery.pictures))
     for pair in pairs:
         digest.update(json.dumps([pair.pair_id, pair.group, pair.slices]).encode())
     for pose in pairs.gallery.keypoints:
         digest.update(pose.xy.tobytes() + pose.visible.tobytes())
     return digest.hexdigest()[:32]
-
-
-def _stamp(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0

@@ -5,8 +5,11 @@ Opened stores are kept for each process, so that a handle stays a few words that
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ def where(picture: Picture) -> str:
 
 def is_array_row(picture: Picture) -> bool:
     """Tell whether the picture is stored as pixels in a NumPy file, not as an encoded picture."""
-    return picture.row >= 0 and picture.path.suffix == ".npy"
+    return picture.path.suffix == ".npy" and not picture.key
 
 
 def encoded_bytes(picture: Picture) -> bytes:
@@ -50,7 +53,13 @@ def encoded_bytes(picture: Picture) -> bytes:
 
 
 def array_row(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
-    """Return a copy of one row of a uint8 array file; the file itself stays memory-mapped."""
+    """Return a copy of one row of a uint8 array file; the file itself stays memory-mapped.
+
+    Without a row the file holds one picture or map only, of any type whose values are whole numbers
+    from 0 to 255. Files of pickled objects are refused: they could run code.
+    """
+    if picture.row < 0:
+        return _whole_array(picture, dimensions - 1)
     try:
         stamp = picture.path.stat().st_mtime_ns
         array = _open_array(picture.path, stamp)
@@ -66,6 +75,45 @@ def array_row(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
     return np.array(array[picture.row])
 
 
+def _whole_array(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
+    try:
+        array = np.load(picture.path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PictureError(
+            f"picture array {picture.path} cannot be read, expected a .npy file of numbers"
+        ) from error
+    plain = isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+    if not plain or array.ndim != dimensions or not ((array >= 0) & (array <= 255)).all():
+        found = f"{array.dtype} {array.shape}" if plain else "no array of numbers"
+        raise PictureError(
+            f"picture array {picture.path} is {found}, expected {dimensions} dimensions and whole "
+            "numbers from 0 to 255"
+        )
+    values = array.astype(np.uint8)
+    if not np.array_equal(values, array):
+        raise PictureError(f"picture array {picture.path} holds fractions, expected whole numbers")
+    return values
+
+
+def pictures_digest(pictures: Iterable[Picture]) -> bytes:
+    """Return 32 bytes that change when a picture's place, crop or the time of its file changes."""
+    digest = sha256()
+    stamps: dict[Path, tuple[str, int]] = {}
+    for picture in pictures:
+        if picture.path not in stamps:
+            stamps[picture.path] = (str(picture.path.resolve()), _stamp(picture.path))
+        place = [*stamps[picture.path], picture.name, picture.row, picture.key, picture.crop]
+        digest.update(json.dumps(place).encode())
+    return digest.digest()
+
+
+def _stamp(path: Path) -> int:
+    """Return the time of a store, for an lmdb folder that of its data; 0 where there is none."""
+    inside = path / "data.mdb"
+    file = inside if inside.exists() else path
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
 @lru_cache(maxsize=16)
 def _open_array(path: Path, stamp: int) -> NDArray[Any]:
     """Map an array file once per process and time stamp."""
@@ -77,10 +125,9 @@ def _from_lmdb(picture: Picture) -> bytes:
     import lmdb
 
     try:
-        environment = _open_lmdb(picture.path, os.getpid())
-        with environment.begin() as transaction:
+        with open_lmdb(picture.path).begin() as transaction:
             content = transaction.get(picture.key.encode())
-    except lmdb.Error as error:
+    except (lmdb.Error, OSError) as error:
         raise PictureError(
             f"picture {where(picture)} cannot be read: {picture.path} is no lmdb folder ({error})"
         ) from error
@@ -89,10 +136,19 @@ def _from_lmdb(picture: Picture) -> bytes:
     return bytes(content)
 
 
+def open_lmdb(path: Path) -> Any:
+    """Return the environment of an lmdb folder, opened for reading once in each process.
+
+    A folder that was put in the place of another is opened anew. Raises OSError or lmdb.Error where
+    there is none.
+    """
+    return _opened_lmdb(path, os.getpid(), (path / "data.mdb").stat().st_ino)
+
+
 @lru_cache(maxsize=8)
-def _open_lmdb(path: Path, process: int) -> Any:
+def _opened_lmdb(path: Path, process: int, file_number: int) -> Any:
     """Open an lmdb folder once per process: an environment must not be carried over a fork."""
-    del process
+    del process, file_number
     import lmdb
 
     return lmdb.open(str(path), readonly=True, lock=False, readahead=False, max_readers=1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from pcdms_data.cache import cached_entry
 from pcdms_data.images import load_picture
 from pcdms_data.pair_set import PairSet
+from pcdms_data.picture_store import pictures_digest
 from pcdms_data.types import Gallery, Picture, PictureError
 
 PIXELS, UNREADABLE = "pixels.npy", "unreadable.json"
@@ -27,9 +28,10 @@ def with_pixels(pairs: PairSet, workers: int = 2, progress: Progress | None = No
     that it fails its own pairs only.
     """
     pictures = pairs.gallery.pictures
+    key = sha256(repr(pairs.resolution).encode() + pictures_digest(pictures)).hexdigest()[:32]
     entry = cached_entry(
         "pixels",
-        _key(pictures, pairs.resolution),
+        key,
         lambda folder: _fill(folder, pictures, pairs.resolution, workers, progress),
     )
     unreadable = set(json.loads((entry / UNREADABLE).read_bytes()))
@@ -39,24 +41,6 @@ def with_pixels(pairs: PairSet, workers: int = 2, progress: Progress | None = No
     )
     gallery = Gallery(decoded, pairs.gallery.keypoints, pairs.gallery.groups)
     return pairs.with_gallery(gallery)
-
-
-def _key(pictures: tuple[Picture, ...], resolution: tuple[int, int]) -> str:
-    digest = hashlib.sha256(json.dumps(resolution).encode())
-    stamps: dict[Path, int] = {}
-    for picture in pictures:
-        if picture.path not in stamps:
-            stamps[picture.path] = _stamp(picture.path)
-        place = (str(picture.path.resolve()), stamps[picture.path])
-        digest.update(json.dumps([*place, picture.row, picture.key, picture.crop]).encode())
-    return digest.hexdigest()[:32]
-
-
-def _stamp(path: Path) -> int:
-    """Return the time stamp of a store; that of the data file for an lmdb folder."""
-    inside = path / "data.mdb"
-    file = inside if inside.exists() else path
-    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 def _fill(
