@@ -2,6 +2,7 @@
 
 import csv
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,13 @@ def test_environment_says_where_with_what_and_how_long(floor_run):
     assert {"commit", "dirty", "python", "packages", "device", "seed_rule"} <= set(record)
     assert record["packages"]["torch"]
     assert record["stages"]["final"]["pictures"] >= 5
+    ids = json.loads(next(out.glob("people-test/limb-warp/*/status.json")).read_text())["pair_ids"]
+    assert record["dataset"] == {
+        "layout": "",
+        "convention": "",
+        "pairs": len(ids),
+        "list_sha256": sha256("".join(f"{pair_id}\n" for pair_id in ids).encode()).hexdigest(),
+    }
 
 
 def test_three_stages_are_generated_scored_and_costed(weights, tmp_path):

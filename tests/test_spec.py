@@ -37,7 +37,7 @@ def test_fields_are_exactly_what_decides_the_pictures():
     expected = {
         "dataset", "size", "data_seed", "split", "resolution", "method", "stages", "preset",
         "weights", "seed", "samples", "selection", "steps", "guidance", "guidance_rescale", "null",
-        "final_sigma", "dtype", "chunk", "refine_over",
+        "final_sigma", "dtype", "chunk", "refine_over", "convention",
     }  # fmt: skip
     assert {field.name for field in fields(RunSpec)} == expected
 
@@ -47,6 +47,18 @@ def test_hash_is_the_sha256_of_the_canonical_json_and_stays_what_it_was():
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
     assert SPEC.hash8 == hashlib.sha256(text.encode()).hexdigest()[:8]
     assert SPEC.hash8 == "034d80c9"
+
+
+def test_a_field_with_a_default_may_be_absent_and_then_names_the_same_folder():
+    values = json.loads(SPEC.to_json())
+    assert values.pop("convention") == ""
+    assert RunSpec.from_json(json.dumps(values)) == SPEC
+    cropped = replace(SPEC, convention="lowres_crop")
+    assert cropped.hash8 != SPEC.hash8
+    assert RunSpec.from_json(cropped.to_json()) == cropped
+    del values["seed"]
+    with pytest.raises(InputError, match="lacks seed"):
+        RunSpec.from_json(json.dumps(values))
 
 
 def test_every_field_changes_the_hash():

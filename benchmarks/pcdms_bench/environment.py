@@ -9,7 +9,10 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pcdms_data.pair_set import PairSet
 
 PACKAGES = (
     "pcdms", "numpy", "torch", "torchvision", "diffusers", "transformers", "safetensors",
@@ -67,6 +70,22 @@ def file_digests(folder: Path) -> dict[str, str]:
 def _digests_once(folder: Path) -> dict[str, str]:
     """As `file_digests`, read once per process: each stage asks, and large weights take a while."""
     return file_digests(folder)
+
+
+def describe_pairs(pairs: PairSet) -> dict[str, object]:
+    """Return where the pairs of a run came from: layout, image convention, digest of the list.
+
+    The digest is the SHA-256 over the pair ids, each followed by a line feed, in the run's order.
+    """
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.pair_id}\n".encode())
+    return {
+        "layout": pairs.layout,
+        "convention": pairs.convention,
+        "pairs": len(pairs),
+        "list_sha256": digest.hexdigest(),
+    }
 
 
 def describe(device: str, weights: Path | None) -> dict[str, Any]:

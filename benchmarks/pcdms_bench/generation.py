@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -46,6 +46,8 @@ class Work:
     root: str = ""
     """Root of a dataset on disk, noted in `status.json`."""
     debug: bool = False
+    dataset: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Where the pairs came from (`environment.describe_pairs`), noted in `environment.json`."""
 
 
 def generate_run(work: Work) -> RunStatus:
@@ -79,6 +81,7 @@ def _note_cost(work: Work, stage: str, cost: Cost) -> None:
     costs = read_costs(work.folder)
     costs[stage] = costs.get(stage, Cost()).plus(cost)
     record = describe(work.device, work.weights)
+    record["dataset"] = dict(work.dataset)
     record["parameters"] = parameters_of(work.method)
     record["stages"] = {name: asdict(each) for name, each in costs.items()}
     write_json(work.folder / "environment.json", record)

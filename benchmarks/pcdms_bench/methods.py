@@ -108,12 +108,18 @@ def weights_directory(preset: str, weights: Path | None) -> Path:
 
 
 def spec_for(
-    name: str, request: RunRequest, resolution: tuple[int, int], embedded: bool, weights: Path
+    name: str,
+    request: RunRequest,
+    resolution: tuple[int, int],
+    embedded: bool,
+    weights: Path,
+    convention: str = "",
 ) -> RunSpec:
     """Return the specification of method `name` in this request.
 
     Choices that cannot change the method's pictures are left empty, the seed of a method that
-    draws nothing is 0. `weights` is the model directory of `pcdms`.
+    draws nothing is 0. `weights` is the model directory of `pcdms`, `convention` how the dataset's
+    pictures were made.
     """
     spec = RunSpec(
         dataset=request.dataset,
@@ -136,6 +142,7 @@ def spec_for(
         dtype="",
         chunk=None,
         refine_over="",
+        convention=convention,
     )
     if name != "pcdms":
         return spec

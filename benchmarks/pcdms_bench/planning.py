@@ -163,7 +163,8 @@ def _plan_run(
     device: str,
 ) -> PlannedRun:
     """Return one method with its specification and folder."""
-    spec = spec_for(name, request, pairs.resolution, request.dataset in EMBEDDED, weights)
+    embedded = request.dataset in EMBEDDED
+    spec = spec_for(name, request, pairs.resolution, embedded, weights, pairs.convention)
     train = gallery() if name in NEEDS_TRAINING else None
     around = Surroundings(train, pairs.gallery, weights, device)
     method = make_method(spec, around)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcdms_bench.environment import describe_pairs
 from pcdms_bench.examples import write_examples
 from pcdms_bench.generation import Work, generate_run
 from pcdms_bench.planning import Plan, PlannedRun, dataset_root
@@ -76,6 +77,7 @@ def _generate(plan: Plan, run: PlannedRun, progress: Progress) -> None:
             progress,
             dataset_root(plan.request),
             plan.request.debug,
+            describe_pairs(plan.pairs),
         )
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from pcdms_bench.suggestions import unknown
@@ -57,10 +57,21 @@ class RunSpec:
     """Pairs per forward pass; the last pass is padded to it."""
     refine_over: str
     """Method whose pictures the refine stage reads; empty for the run's own."""
+    convention: str = ""
+    """How the dataset's pictures were made (`lowres_crop`, `highres_resize`); empty for people."""
 
     def canonical_json(self) -> str:
-        """Return the one JSON text of these values: sorted keys, no blanks, ASCII."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Return the one JSON text of these values: sorted keys, no blanks, ASCII.
+
+        A field with a default is left out at its default: one that is added later does not rename
+        the folders of earlier runs.
+        """
+        values = {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        }
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def hash8(self) -> str:
@@ -89,11 +100,16 @@ class RunSpec:
         for key in values:
             if key not in names:
                 raise InputError(unknown("key", key, names, where))
-        missing = [name for name in names if name not in values]
+        missing = [
+            field.name
+            for field in fields(cls)
+            if field.name not in values and field.default is MISSING
+        ]
         if missing:
             raise InputError(f"{where} lacks {', '.join(missing)}")
         for field in fields(cls):
-            values[field.name] = _typed(values[field.name], str(field.type), field.name, where)
+            if field.name in values:
+                values[field.name] = _typed(values[field.name], str(field.type), field.name, where)
         return cls(**values)
 
 
