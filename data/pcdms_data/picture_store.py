@@ -1,4 +1,4 @@
-"""Where the bytes of a picture come from: image files, lmdb folders, Arrow files, array files.
+"""Where the bytes of a picture come from: image files, zip, lmdb, Arrow and array files.
 
 Opened stores are kept for each process, so that a handle stays a few words that can be pickled.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
@@ -35,12 +37,12 @@ def is_array_row(picture: Picture) -> bool:
 
 
 def encoded_bytes(picture: Picture) -> bytes:
-    """Return the encoded picture (PNG, JPEG, ...) from its file, lmdb folder or Arrow file.
+    """Return the encoded picture (PNG, JPEG, ...) from its file, zip, lmdb folder or Arrow file.
 
     Raises PictureError, naming the place, where there is none.
     """
     if picture.key:
-        return _from_lmdb(picture)
+        return _from_zip(picture) if picture.path.suffix.lower() == ".zip" else _from_lmdb(picture)
     if picture.row >= 0:
         return _from_arrow(picture)
     try:
@@ -121,6 +123,27 @@ def _open_array(path: Path, stamp: int) -> NDArray[Any]:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
+def _from_zip(picture: Picture) -> bytes:
+    try:
+        archive = _open_zip(picture.path, os.getpid(), picture.path.stat().st_mtime_ns)
+        # Reading whole checks the member's checksum.
+        return archive.read(picture.key)
+    except KeyError as error:
+        raise PictureError(f"picture {where(picture)} is missing from the archive") from error
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise PictureError(
+            f"picture {where(picture)} cannot be read: the archive is damaged, cut short or "
+            "protected with a password"
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _open_zip(path: Path, process: int, stamp: int) -> zipfile.ZipFile:
+    """Open an archive once per process and time stamp; threads may read it at once."""
+    del process, stamp
+    return zipfile.ZipFile(path)
+
+
 def _from_lmdb(picture: Picture) -> bytes:
     import lmdb
 
@@ -166,7 +189,8 @@ def _from_arrow(picture: Picture) -> bytes:
     return value.to_pybytes()
 
 
-@lru_cache(maxsize=16)
+# A prepared split is some hundred files; a mapped one costs its table of contents only.
+@lru_cache(maxsize=1024)
 def _open_arrow(path: Path, stamp: int) -> Any:
     """Map the picture column of an Arrow stream file once per process and time stamp."""
     del stamp
