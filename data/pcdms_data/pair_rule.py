@@ -14,12 +14,31 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_data.names import group_of, is_junk
+from pcdms_data.names import MARKET, group_of, is_junk, parse_fashion
 from pcdms_data.pair_set import PairRows, ordered_pairs
 from pcdms_data.types import InputError
 
 TEST_ROWS = 12_000
 """Length that the published test lists are cut to."""
+
+KNOWN_LISTS: dict[str, str] = {
+    "3da031d5b376d544a1cc6e24f2618d9909e8d3bd4f9f44d7f355c9e02be644ba": (
+        "the published DeepFashion test list (8,570 pairs)"
+    ),
+    "3384a3a2242adde1a9437a6e8bc5e827a348ce86859f655cc42144a2d82178f6": (
+        "the published DeepFashion test list with tree names (8,570 pairs)"
+    ),
+    "3594bd8b677d2b4af69bea783eaeb0283432957691c6f00b20f4b31c2421b5e2": (
+        "the published Def-GAN DeepFashion test list (8,670 pairs)"
+    ),
+    "4db9c2cc128070c6d060990ea0ec6234675a4c94dbc58b0ec00a0cb027edd551": (
+        "the published Market-1501 test list (12,000 pairs)"
+    ),
+    "3ae6ffea206c1ec32b5f8e6aced8031cef8b2ee8798a6bedd6132408950d1fb6": (
+        "the Market-1501 training list of the published rule (263,632 pairs)"
+    ),
+}
+"""SHA-256 of the text of a pair list -> what it is."""
 
 _STATE = 624
 _SHIFT = 397
@@ -50,6 +69,15 @@ def published_rows(
     if split != "test":
         return rows
     return rows[legacy_permutation(len(rows))[:TEST_ROWS]]
+
+
+def check_names(names: Sequence[str], dataset: str, where: str) -> None:
+    """Refuse names of the other dataset, whose groups would be cut wrongly without a word."""
+    for name in names:
+        if dataset == "deepfashion" and MARKET.fullmatch(name):
+            raise InputError(f"{where} names {name}, a picture of Market-1501, not of DeepFashion")
+        if dataset == "market1501" and parse_fashion(name):
+            raise InputError(f"{where} names {name}, a picture of DeepFashion, not of Market-1501")
 
 
 def legacy_permutation(count: int, seed: int = 0) -> NDArray[np.int64]:
