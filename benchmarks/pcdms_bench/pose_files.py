@@ -32,8 +32,8 @@ def known_pose(path: Path, option: str) -> Keypoints:
         if found is not None:
             return found
     raise InputError(
-        f"no key points are known for {path} and no pose estimator is shipped: "
-        f"give {option} FILE.json, or put {sidecar.name} beside the picture, {FORM}"
+        f"no key points are known for {path}: give {option} FILE.json, put {sidecar.name} beside "
+        f"the picture, {FORM}, or find them with `pcdms-bench data pose`"
     )
 
 
