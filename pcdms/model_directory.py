@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL
@@ -40,6 +42,8 @@ _OLD_VAE_NAMES = {
 }
 """Names of the autoencoder's attention in files of diffusers before 0.17."""
 LARGE = 100_000_000
+_TEXT_HALF = ("text_model.", "text_projection.", "logit_scale")
+"""Names of CLIP's other half, which a checkpoint of the whole holds too."""
 _PLAIN_STEMS = ("diffusion_pytorch_model", "model")
 
 _MODEL_CLASSES: dict[str, Any] = {
@@ -98,19 +102,38 @@ def load_part(root: Path, name: str, given: Given | None = None) -> nn.Module:
         if name in _ENCODER_CLASSES:
             model, problems = _load_encoder(folder, _ENCODER_CLASSES[name])
         else:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            model = _MODEL_CLASSES[name].from_config(config)
+            model = empty_part(root, name, given)
             state = {key: value for file in files for key, value in load_file(file).items()}
             if name == "vae":
                 state = {_new_vae_name(key): value for key, value in state.items()}
             problems = differences(model.state_dict(), state)
             if not problems:
-                model.load_state_dict({key: value.float() for key, value in state.items()})
+                # Assigned, not copied: no time is spent on random weights first.
+                floats = {key: value.float() for key, value in state.items()}
+                model.load_state_dict(floats, assign=True)
     except (ValueError, SafetensorError, TypeError, OSError, RuntimeError) as error:
         raise InputError(f"{folder}: cannot be read ({error})") from None
     if problems:
         raise InputError(f"{folder}: weights do not fit config.json: {'; '.join(problems)}")
     return model.eval()
+
+
+def empty_part(root: Path, name: str, given: Given | None = None) -> nn.Module:
+    """Return one part as its config.json describes it, without weights (on the meta device).
+
+    Raises:
+        InputError: config.json is missing or broken.
+    """
+    folder = part_folder(root, name, given)
+    try:
+        with torch.device("meta"):
+            if name in _ENCODER_CLASSES:
+                kind = _ENCODER_CLASSES[name]
+                return cast(nn.Module, kind(_encoder_config(folder, kind)))
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            return cast(nn.Module, _MODEL_CLASSES[name].from_config(config))
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        raise InputError(f"{folder}: cannot be read ({error})") from None
 
 
 @contextmanager
@@ -127,19 +150,34 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def _encoder_config(folder: Path, kind: Any) -> Any:
+    """Return the encoder's configuration; that of a whole CLIP gives its vision half."""
+    with _quiet():
+        config = kind.config_class.from_pretrained(folder, local_files_only=True)
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if raw.get("model_type") == "clip":
+        # The vision half repeats the library's default there, the true width stands outside.
+        config.projection_dim = raw["projection_dim"]
+    return config
+
+
 def _load_encoder(folder: Path, kind: Any) -> tuple[nn.Module, list[str]]:
     """Return an encoder and what did not fit; transformers renames keys of older versions."""
+    config = _encoder_config(folder, kind)
     with _quiet():
         # Without `ignore_mismatched_sizes` the library names only the first one that differs.
         model, info = kind.from_pretrained(
             folder,
+            config=config,
             local_files_only=True,
+            use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             dtype=torch.float32,
         )
+    surplus = [key for key in info["unexpected_keys"] if not key.startswith(_TEXT_HALF)]
     problems = [f"missing {key}" for key in sorted(info["missing_keys"])]
-    problems += [f"surplus {key}" for key in sorted(info["unexpected_keys"])]
+    problems += [f"surplus {key}" for key in sorted(surplus)]
     problems += [f"misshapen {entry[0]}" for entry in sorted(info["mismatched_keys"])]
     return model, problems
 
@@ -163,15 +201,24 @@ def differences(expected: Mapping[str, Any], state: Mapping[str, Any]) -> list[s
 
 
 def save_part(root: Path, name: str, part: Any, half: bool = False) -> None:
-    """Write one part: config.json and safetensors in shards, with `half` as float16."""
+    """Write one part: config.json and safetensors in shards, with `half` as float16.
+
+    The folder is written under a temporary name and put in place when it is whole.
+    """
     target = root / name
-    target.mkdir(parents=True, exist_ok=True)
-    for old in (*target.glob("*.safetensors"), *target.glob("*.index.json")):
-        old.unlink()
-    with _quiet():
-        stored = deepcopy(part).half() if half else part
-    large = sum(value.numel() for value in part.parameters()) > LARGE
-    stored.save_pretrained(target, max_shard_size=LARGE_SHARD_SIZE if large else SHARD_SIZE)
+    temporary, old = (root / f".{name}.{os.getpid()}.{word}" for word in ("new", "old"))
+    temporary.mkdir(parents=True)
+    try:
+        with _quiet():
+            stored = deepcopy(part).half() if half else part
+        large = sum(value.numel() for value in part.parameters()) > LARGE
+        stored.save_pretrained(temporary, max_shard_size=LARGE_SHARD_SIZE if large else SHARD_SIZE)
+        if target.exists():
+            target.replace(old)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def count_parameters(root: Path, name: str, given: Given | None = None) -> int:

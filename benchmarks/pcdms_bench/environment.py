@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,10 +89,25 @@ def describe_pairs(pairs: PairSet) -> dict[str, object]:
     }
 
 
-def describe(device: str, weights: Path | None) -> dict[str, Any]:
-    """Return everything of `environment.json` but the costs of the stages."""
+def _encoder_preprocessing() -> str:
+    from pcdms.encoders import PREPROCESSING
+
+    return PREPROCESSING
+
+
+def describe(
+    device: str, weights: Path | None, given: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
+    """Return everything of `environment.json` but the costs of the stages.
+
+    `weights` is the model directory of `pcdms`, `given` = {part: folder} what replaces parts of it.
+    """
     from pcdms_bench.device import describe_device
 
+    digests = dict(_digests_once(weights)) if weights else {}
+    for part, folder in (given or {}).items():
+        digests = {key: value for key, value in digests.items() if not key.startswith(f"{part}/")}
+        digests |= {f"{part}/{key}": value for key, value in _digests_once(folder).items()}
     return {
         **git_state(),
         "python": sys.version.split()[0],
@@ -99,5 +115,6 @@ def describe(device: str, weights: Path | None) -> dict[str, Any]:
         "packages": package_versions(),
         "device": describe_device(device),
         "seed_rule": SEED_RULE,
-        "weights_sha256": _digests_once(weights) if weights else {},
+        "weights_sha256": digests,
+        "encoder_preprocessing": _encoder_preprocessing() if weights else None,
     }

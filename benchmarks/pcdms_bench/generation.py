@@ -12,7 +12,7 @@ from typing import cast
 
 from pcdms_bench.cost import Cost, Meter
 from pcdms_bench.environment import describe
-from pcdms_bench.methods import Method, StagedMethod, needs_all_pairs, parameters_of
+from pcdms_bench.methods import Method, ModelFiles, StagedMethod, needs_all_pairs, parameters_of
 from pcdms_bench.progress import Advance, Progress
 from pcdms_bench.run_folder import (
     EMBEDDINGS,
@@ -41,7 +41,7 @@ class Work:
     pairs: Sequence[Pair]
     batch_size: int | None
     device: str
-    weights: Path | None
+    weights: ModelFiles | None
     progress: Progress
     root: str = ""
     """Root of a dataset on disk, noted in `status.json`."""
@@ -80,7 +80,8 @@ def _note_cost(work: Work, stage: str, cost: Cost) -> None:
     """Add the cost of a stage to `environment.json`, with the machine it was spent on."""
     costs = read_costs(work.folder)
     costs[stage] = costs.get(stage, Cost()).plus(cost)
-    record = describe(work.device, work.weights)
+    files = work.weights
+    record = describe(work.device, files.root if files else None, files.given if files else None)
     record["dataset"] = dict(work.dataset)
     record["parameters"] = parameters_of(work.method)
     record["stages"] = {name: asdict(each) for name, each in costs.items()}

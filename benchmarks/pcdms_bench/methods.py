@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 """Preset -> folder below `pcdms/pretrained` that comes with the package."""
 
-STAGE_PARTS = {
-    "prior": ("prior", "image_encoder"),
-    "inpaint": ("inpaint", "vae", "source_encoder"),
-    "refine": ("refine", "vae", "source_encoder"),
-}
-"""Stage of `pcdms` -> the parts of a model directory that it computes with."""
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The model directory of `pcdms`, and {part: folder} of parts given in place of its own."""
+
+    root: Path
+    given: Mapping[str, Path] = field(default_factory=dict[str, Path])
+
+    def folder(self, part: str) -> Path:
+        """Return where a part lies."""
+        return self.given.get(part, self.root / part)
 
 
 class Method(Protocol):
@@ -71,12 +76,12 @@ class Surroundings:
     """What a method may be built from beside its specification.
 
     `gallery` is the training split (None where the dataset has none), `split_gallery` the
-    evaluated one, `weights` the model directory of `pcdms`.
+    evaluated one, `weights` the model of `pcdms`.
     """
 
     gallery: Gallery | None
     split_gallery: Gallery | None
-    weights: Path
+    weights: ModelFiles
     device: str
 
 
@@ -112,13 +117,13 @@ def spec_for(
     request: RunRequest,
     resolution: tuple[int, int],
     embedded: bool,
-    weights: Path,
+    weights: ModelFiles,
     convention: str = "",
 ) -> RunSpec:
     """Return the specification of method `name` in this request.
 
     Choices that cannot change the method's pictures are left empty, the seed of a method that
-    draws nothing is 0. `weights` is the model directory of `pcdms`, `convention` how the dataset's
+    draws nothing is 0. `weights` is the model of `pcdms`, `convention` how the dataset's
     pictures were made.
     """
     spec = RunSpec(
@@ -164,16 +169,18 @@ def spec_for(
     )
 
 
-def _resolved(request: RunRequest, weights: Path) -> tuple[int | None, float | None, str]:
+def _resolved(request: RunRequest, weights: ModelFiles) -> tuple[int | None, float | None, str]:
     """Return (steps, guidance, weights digest): what is not given comes from the weights."""
     from pcdms.method import PCDMsMethod, sampling_defaults
 
-    if PCDMsMethod(weights, stages=request.stages).unavailable() is not None:
+    null = cast("NullMode", request.null)
+    method = PCDMsMethod(weights.root, stages=request.stages, null=null, given=weights.given)
+    if method.unavailable() is not None:
         return request.steps, request.guidance, ""
-    defaults = sampling_defaults(weights)
+    defaults = sampling_defaults(weights.root)
     steps = request.steps if request.steps is not None else int(defaults["steps"])
     guidance = request.guidance if request.guidance is not None else float(defaults["guidance"])
-    return steps, float(guidance), PCDMsMethod(weights, stages=request.stages).weights_digest
+    return steps, float(guidance), method.weights_digest
 
 
 def make_method(spec: RunSpec, around: Surroundings) -> Method:
@@ -184,7 +191,7 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
 
         silence_libraries()
         method: Method = PCDMsMethod(
-            around.weights,
+            around.weights.root,
             stages=spec.stages,
             steps=spec.steps,
             guidance=spec.guidance,
@@ -194,6 +201,7 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
             chunk=spec.chunk or 8,
             device=around.device,
             dtype=spec.dtype,
+            given=around.weights.given,
         )
         return method
     from pcdms_baselines.methods import make_baseline
@@ -208,10 +216,10 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
     )
 
 
-def autoencoder_of(name: str, weights: Path) -> Path | None:
+def autoencoder_of(name: str, weights: ModelFiles) -> Path | None:
     """Return the autoencoder that method `name` passes pictures through: that of `pcdms`."""
-    if name.startswith("vae-roundtrip") and (weights / "vae").is_dir():
-        return weights / "vae"
+    if name.startswith("vae-roundtrip") and weights.folder("vae").is_dir():
+        return weights.folder("vae")
     return None
 
 
@@ -233,12 +241,13 @@ def needs_all_pairs(method: Method) -> bool:
 
 def parameters_of(method: Method) -> dict[str, int]:
     """Return {stage: learned parameters it uses}; 0 for a method that learns nothing."""
-    weights = getattr(method, "weights", None)
+    weights, given = getattr(method, "weights", None), getattr(method, "given", None)
     if method.name != "pcdms" or weights is None:
         return {stage: int(getattr(method, "parameters", 0)) for stage in method.stages}
     from pcdms.model_directory import count_parameters
+    from pcdms.stages import STAGE_PARTS
 
     return {
-        stage: sum(count_parameters(weights, part) for part in STAGE_PARTS[stage])
+        stage: sum(count_parameters(weights, part, given) for part in STAGE_PARTS[stage])
         for stage in method.stages
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pcdms_data.types import InputError
@@ -19,16 +20,20 @@ def generate(
     guidance: float | None = None,
     seed: int = 0,
     device: str = "auto",
+    vae: str | Path | None = None,
+    encoders: Sequence[str | Path] = (),
 ) -> Path:
     """Write the person of `source` in the wanted pose to `out` (.png) and return its path.
 
     `pose` and `source_pose` are .json files of 18 key points or pictures whose key points are known
     (`pcdms_bench.pose_files`); `source_pose` defaults to those known for `source`. `steps` and
-    `guidance` default to those of the weights, `weights` to the shipped model directory.
+    `guidance` default to those of the weights, `weights` to the shipped model directory. `vae` and
+    `encoders` are folders or cached hub ids of parts that the weights lack.
 
     Raises:
         InputError: a file, stage list or weight that cannot be used; the message names it.
     """
+    from pcdms.part_sources import given_parts
     from pcdms.stages import parse_stages
     from pcdms_bench.device import resolve_device
     from pcdms_bench.methods import weights_directory
@@ -54,7 +59,8 @@ def generate(
     )
     from pcdms.method import PCDMsMethod, generate_picture  # loads torch: after the cheap checks
 
-    reason = PCDMsMethod(directory, stages=stages).unavailable()
+    given = given_parts(vae, encoders)
+    reason = PCDMsMethod(directory, stages=stages, given=given).unavailable()
     if reason is not None:
         raise InputError(reason)
     silence_libraries()
@@ -67,6 +73,7 @@ def generate(
         steps=steps,
         guidance=guidance,
         device=resolve_device(device),
+        given=given,
     )
     save_picture(out, made)
     return out

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pcdms_bench.device import resolve_device
 from pcdms_bench.methods import (
     Method,
+    ModelFiles,
     Surroundings,
     make_method,
     method_names,
@@ -54,7 +55,7 @@ class PlannedRun:
     folder: Path
     method: Method
     unavailable: str | None
-    weights: Path | None
+    weights: ModelFiles | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
-    weights = weights_directory(request.preset, request.weights)
+    weights = _model_files(request)
     runs = tuple(_plan_run(name, request, pairs, gallery, weights, device) for name in names)
     plan = Plan(
         request, pairs, gallery, device, protocols, metrics, runs, request.methods.strip() != "all"
@@ -154,12 +155,20 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
+def _model_files(request: RunRequest) -> ModelFiles:
+    """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name."""
+    from pcdms.part_sources import given_parts
+
+    root = weights_directory(request.preset, request.weights)
+    return ModelFiles(root, given_parts(request.vae, request.encoders))
+
+
 def _plan_run(
     name: str,
     request: RunRequest,
     pairs: PairSet,
     gallery: Callable[[], Gallery | None],
-    weights: Path,
+    weights: ModelFiles,
     device: str,
 ) -> PlannedRun:
     """Return one method with its specification and folder."""

@@ -24,6 +24,9 @@ class RunRequest:
     stages: str = "prior+inpaint+refine"
     preset: str = "tiny"
     weights: Path | None = None
+    vae: str | None = None
+    encoders: tuple[str, ...] = ()
+    """Folders or cached hub ids of parts that the weights lack; see `pcdms.part_sources`."""
     protocols: str = "standard"
     metrics: str = "all"
     samples: int = 1

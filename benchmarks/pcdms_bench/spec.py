@@ -13,7 +13,7 @@ from pcdms_data.types import InputError
 SIZES = ("smoke", "mini", "full")
 SPLITS = ("test", "val", "train")
 PRESETS = ("tiny", "paper")
-SELECTIONS = ("first", "mean")
+SELECTIONS = ("first", "mean", "oracle-ssim")
 NULLS = ("published", "trained")
 FINAL_SIGMAS = ("sigma_min", "zero")
 DTYPES = ("float32", "bfloat16", "float16")

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import click
 
-from pcdms_bench.commands.options import debug_option, device_option
+from pcdms_bench.commands.options import (
+    debug_option,
+    device_option,
+    encoders_option,
+    vae_option,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -46,6 +51,8 @@ key points of a data set that the picture lies in. No pose estimator is shipped.
     type=click.Path(path_type=Path),
     help="Model directory [default: the shipped one of the preset].",
 )
+@vae_option
+@encoders_option
 @click.option(
     "--stages", default="prior+inpaint+refine", show_default=True, help="Stages, joined by +."
 )
@@ -63,6 +70,8 @@ def generate(
     source_pose: Path | None,
     preset: str,
     weights: Path | None,
+    vae: str | None,
+    encoders: tuple[str, ...],
     stages: str,
     steps: int | None,
     guidance: float | None,
@@ -73,7 +82,8 @@ def generate(
     from pcdms_bench.own_picture import generate as generate_file
 
     written = generate_file(
-        source, pose, out, source_pose, preset, weights, stages, steps, guidance, seed, device
-    )
+        source, pose, out, source_pose, preset, weights, stages, steps, guidance, seed, device,
+        vae, encoders,
+    )  # fmt: skip
     click.echo(str(written))
     return 0

@@ -27,3 +27,11 @@ json_option = click.option(
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
 )
+vae_option = click.option(
+    "--vae", help="Autoencoder: a folder, or the hub id of a model in the local cache."
+)
+encoders_option = click.option(
+    "--encoders", multiple=True,
+    help="Image encoders, CLIP and DINOv2: a folder or cached hub id each, or one folder with both "
+    "(may be repeated).",
+)  # fmt: skip

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from pcdms_bench.commands.options import debug_option, debug_wanted, device_option, json_option
+from pcdms_bench.commands.options import (
+    debug_option,
+    debug_wanted,
+    device_option,
+    encoders_option,
+    json_option,
+    vae_option,
+)
 
 EXAMPLES = """\b
 Examples:
@@ -59,6 +66,8 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     type=click.Path(path_type=Path),
     help="Model directory of pcdms [default: the shipped one of the preset].",
 )
+@vae_option
+@encoders_option
 @click.option(
     "--protocol",
     "protocols",
@@ -74,7 +83,8 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     "--selection",
     default="first",
     show_default=True,
-    help="Which sample counts: first, or mean (the mean of all samples' scores).",
+    help="Which sample counts: first, mean (of all samples' scores), or oracle-ssim (the one "
+    "nearest the true target, which the next stage takes too; as published with --samples 4).",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the pictures."

@@ -1,21 +1,42 @@
-"""`pcdms-bench weights`: the networks of metrics that no package ships."""
+"""`pcdms-bench weights`: networks that no package ships, and the authors' checkpoints."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from pcdms_bench.commands.options import debug_option, json_option
+from pcdms_bench.commands.options import debug_option, encoders_option, json_option, vae_option
 
 if TYPE_CHECKING:
+    from pcdms.published.directory import DirectoryReport
+    from pcdms.published.keys import PublishedStage
     from pcdms_bench.weights_store import WeightsState
+
+IMPORT_EXAMPLES = """\b
+Examples:
+  pcdms-bench weights import --stage prior s1_512.pt --out my-pcdms
+  pcdms-bench weights import --stage inpaint s2_512.pt --out my-pcdms \\
+      --vae path/to/sd21/vae --encoders path/to/clip-vit-h --encoders path/to/dinov2-giant
+  pcdms-bench run --weights my-pcdms --dataset deepfashion --root path/to/deepfashion
+"""
+
+NEXT_STEPS = {
+    "prior": "weights import --stage prior",
+    "inpaint": "weights import --stage inpaint",
+    "refine": "weights import --stage refine",
+    "vae": "--vae, here or with run: the autoencoder of Stable Diffusion 2.1",
+    "image_encoder": "--encoders, here or with run: OpenCLIP ViT-H/14",
+    "source_encoder": "--encoders, here or with run: DINOv2-giant",
+}
+"""Part of a model directory -> how to get it."""
 
 
 @click.group()
 def weights() -> None:
-    """List, fetch and verify the networks of metrics that no package ships."""
+    """List, fetch and verify the networks of metrics; import the authors' checkpoints."""
 
 
 @weights.command("list")
@@ -62,6 +83,91 @@ def fetch(names: tuple[str, ...]) -> int:
         found = fetch([name])[0]
         click.echo(f"{found.path} SHA-256 {found.sha256}")
     return 0
+
+
+@weights.command("import", epilog=IMPORT_EXAMPLES)
+@click.argument("src", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--stage",
+    required=True,
+    type=click.Choice(("prior", "inpaint", "refine", "demo")),
+    help="Whose checkpoint SRC is; demo is the authors' simplified model.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Model directory to write to; it may hold other stages already.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON of what shapes cannot tell, in diffusers' names [default: as published].",
+)
+@click.option("--frame", help="Pictures the model makes, HEIGHTxWIDTH [default: 512x512].")
+@click.option(
+    "--trust-pickle",
+    is_flag=True,
+    help="Load a file that holds more than tensors: this runs code from it.",
+)
+@vae_option
+@encoders_option
+@click.option("--download", is_flag=True, help="Fetch hub ids that are not in the local cache.")
+@json_option
+@debug_option
+def import_weights(
+    src: Path,
+    stage: str,
+    out: Path,
+    config: Path | None,
+    frame: str | None,
+    trust_pickle: bool,
+    vae: str | None,
+    encoders: tuple[str, ...],
+    download: bool,
+    as_json: bool,
+) -> int:
+    """Turn SRC, a checkpoint of the authors, into a part of a model directory.
+
+    SRC is a DeepSpeed container or a plain state dict. Every weight must be there under its
+    published name and nothing else; what is missing or left over is listed.
+    """
+    from pcdms.part_sources import given_parts
+    from pcdms.published.directory import import_to_directory
+    from pcdms_bench.progress import silence_libraries
+    from pcdms_bench.spec import parse_resolution
+
+    silence_libraries()
+    size = None if frame is None else parse_resolution(frame)
+    given = given_parts(vae, encoders, download)
+    report = import_to_directory(
+        src, cast("PublishedStage", stage), out, config, trust_pickle, given, size
+    )
+    _print_import(report, src, out, as_json)
+    return 0
+
+
+def _print_import(report: DirectoryReport, src: Path, out: Path, as_json: bool) -> None:
+    found = report.imported
+    if as_json:
+        document = {
+            "source": str(src), "out": str(out), "part": report.part, "tensors": found.tensors,
+            "parameters": found.parameters, "dtypes": found.dtypes, "assumed": found.assumed,
+            "written": report.written, "missing": report.missing,
+            "frame": report.pipeline.frame,
+        }  # fmt: skip
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo(
+        f"{src}: {found.tensors} tensors, {found.parameters:,} parameters, "
+        f"{', '.join(found.dtypes)}; none missing, none left over"
+    )
+    for name, value in found.assumed.items():
+        click.echo(f"{name} = {value}, as published: the file does not tell (--config sets it)")
+    frame = report.pipeline.frame
+    click.echo(f"{out}: wrote {', '.join(report.written)}; frame {frame[0]}x{frame[1]}")
+    for name in report.missing:
+        click.echo(f"still missing: {name} ({NEXT_STEPS[name]})")
 
 
 def _print(states: list[WeightsState], as_json: bool) -> None:
