@@ -267,9 +267,9 @@ def test_patn_lists_are_read_with_y_before_x(tmp_path, name, monkeypatch):
 
 def test_patn_faults_are_named(tmp_path):
     with pytest.raises(InputError, match=r"fasion-resize-annotation-test\.csv is missing"):
-        load_pairs("deepfashion", tmp_path)
+        load_pairs("deepfashion", tmp_path, layout="patn")
     with pytest.raises(InputError, match=r"split 'val'.*train, test"):
-        load_pairs("deepfashion", tmp_path, split="val")
+        load_pairs("deepfashion", tmp_path, split="val", layout="patn")
     write_patn(tmp_path)
     (tmp_path / "fasion-resize-pairs-test.csv").write_text("from,to\nx.jpg,y.jpg\n")
     with pytest.raises(InputError, match=r"pairs-test\.csv line 2: 'x\.jpg' is not listed"):

@@ -143,16 +143,24 @@ def save_picture(path: Path, pixels: Pixels) -> None:
 
     Raises InputError on another shape or type.
     """
+    try:
+        content = png_bytes(pixels)
+    except InputError as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    write_atomically(path, content)
+
+
+def png_bytes(pixels: Pixels) -> bytes:
+    """Return uint8 RGB (H, W, 3) or labels (H, W) encoded as PNG; raises InputError on others."""
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
         raise InputError(
-            f"cannot write an array of {pixels.dtype} {pixels.shape} as {path}: "
-            "expected uint8 (H, W, 3) or (H, W)"
+            f"an array of {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3) or (H, W)"
         )
     ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
     done, encoded = cv2.imencode(".png", ordered)
     if not done:
-        raise InputError(f"the picture for {path} could not be encoded as PNG")
-    write_atomically(path, encoded.tobytes())
+        raise InputError("the picture could not be encoded as PNG")
+    return encoded.tobytes()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

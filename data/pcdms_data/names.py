@@ -120,8 +120,8 @@ def parse_fashion(name: str) -> FashionName | None:
     return _restored(FashionName(**match.groupdict())) if match else None
 
 
-def flat_name(name: str) -> str:
-    """Return the flat form of a DeepFashion name; raises InputError when it has no known form."""
+def parsed_name(name: str) -> FashionName:
+    """Return the parts of a DeepFashion name; raises InputError when it has no known form."""
     parsed = parse_fashion(name)
     if parsed is None:
         raise InputError(
@@ -129,7 +129,12 @@ def flat_name(name: str) -> str:
             "fashionWOMENBlouses_Shirtsid0000337203_3back.jpg or "
             "img/WOMEN/Blouses_Shirts/id_00003372/03_3_back.jpg"
         )
-    return parsed.flat
+    return parsed
+
+
+def flat_name(name: str) -> str:
+    """Return the flat form of a DeepFashion name; raises InputError when it has no known form."""
+    return parsed_name(name).flat
 
 
 def group_of(dataset: str, name: str) -> str:

@@ -33,6 +33,8 @@ class SplitRecord:
     labels the layout itself carries, one sequence of labels a slice.
     `train_names` are the flat names of the training split where the layout tells them; seen and
     unseen items are told apart with them.
+    `pictures_at` holds the same pictures at several sizes (H, W) where the layout stores them so;
+    `build` takes the smallest that is not below the resolution, else the largest.
     """
 
     pictures: Sequence[Picture]
@@ -45,6 +47,9 @@ class SplitRecord:
     masks: Sequence[Picture | None] | None = None
     slices: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     train_names: frozenset[str] | None = None
+    pictures_at: Mapping[tuple[int, int], Sequence[Picture]] = field(
+        default_factory=dict[tuple[int, int], Sequence[Picture]]
+    )
 
 
 def build(
@@ -78,7 +83,8 @@ def build(
     _refuse_bad_rows(rows, names, record.where)
     slices = {name: SliceColumn.of(labels) for name, labels in record.slices.items()}
     slices |= pair_slices(dataset, names, record.keypoints, rows, record.train_names)
-    gallery = Gallery(tuple(record.pictures), tuple(record.keypoints), groups)
+    pictures = tuple(_stored_at(record, resolution))
+    gallery = Gallery(pictures, tuple(record.keypoints), groups)
     pairs = PairSet(
         dataset,
         split,
@@ -91,6 +97,15 @@ def build(
         record.convention,
     )
     return pairs.limited(limit)
+
+
+def _stored_at(record: SplitRecord, resolution: tuple[int, int]) -> Sequence[Picture]:
+    """Return the handles of the stored size that loses and invents the least at `resolution`."""
+    if not record.pictures_at:
+        return record.pictures
+    sizes = sorted(record.pictures_at, key=lambda size: size[0] * size[1])
+    enough = [size for size in sizes if size[0] >= resolution[0] and size[1] >= resolution[1]]
+    return record.pictures_at[enough[0] if enough else sizes[-1]]
 
 
 def _refuse_repeats(names: Sequence[str], where: Path) -> None:

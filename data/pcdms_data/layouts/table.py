@@ -43,6 +43,8 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (
         Layout("patn", "patn", FASHION, "PATN lists, flat names, 256x176 JPEG", False),
         Layout("market", "market", STREET, "Market-1501 with PATN lists", False),
+        Layout("nted", "nted", FASHION, "lmdb folders H-W, pose text, target first", True),
+        Layout("pidm", "pidm", FASHION, "as nted, pictures squashed to a square", True),
         Layout("folder", "folder", ("folder",), "pictures/, keypoints.csv, pairs.csv", False),
     )
 }
