@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_data.picture_limits import check_pixels
 from pcdms_data.picture_store import array_row, encoded_bytes, is_array_row, where
 from pcdms_data.types import Batch, InputError, Pair, Picture, PictureError
 
@@ -208,10 +209,11 @@ def _planes(pictures: Sequence[Picture], resolution: tuple[int, int]) -> Pixels:
 
 
 def _decode(picture: Picture, mode: int) -> Pixels:
-    """Decode a picture with OpenCV; its own half-decoded results of cut files are refused."""
+    """Decode a picture with OpenCV; huge pictures and its half-decoded cut files are refused."""
     content = encoded_bytes(picture)
     if not content:
         raise PictureError(f"picture {where(picture)} is an empty file, expected an image")
+    check_pixels(content, where(picture))
     if _is_cut(content):
         raise PictureError(f"picture {where(picture)} is cut short, expected a whole image file")
     # OpenCV prints its own complaint beside raising; ours is the one line the user gets.

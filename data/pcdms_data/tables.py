@@ -82,7 +82,7 @@ def inside(root: Path, path: Path) -> Path:
     """
     if path.name in ("", "..") or path.is_symlink():
         _inside(root, path)
-    else:
+    elif path != root:
         _folder_inside(root, path.parent)
     return path
 
