@@ -21,7 +21,7 @@ from pcdms.pipeline_settings import Sampling
 from pcdms.presets import PRESETS, Preset
 from pcdms.sampling import to_signed
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
-from pcdms.training.loop import Loss, TrainSettings, train
+from pcdms.training.loop import Loss, train
 from pcdms.training.losses import (
     AutoencoderLoss,
     InpaintLoss,
@@ -31,6 +31,7 @@ from pcdms.training.losses import (
     RefineLoss,
 )
 from pcdms.training.recipes import NETWORKS_OF, RECIPES, Recipe
+from pcdms.training.settings import TrainSettings
 from pcdms.training.warm_start import start_at_components
 from pcdms_bench.people_targets import people_targets
 from pcdms_bench.training_tables import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pcdms.training.loop import TrainSettings
+from pcdms.training.settings import TrainSettings
 
 NETWORKS_OF: dict[str, tuple[str, ...]] = {
     "encoders": ("image_encoder", "source_encoder"),
