@@ -120,6 +120,11 @@ def parse_fashion(name: str) -> FashionName | None:
     return _restored(FashionName(**match.groupdict())) if match else None
 
 
+def is_defgan(name: str) -> bool:
+    """Tell whether a name is in the form of Def-GAN, which alone drops the `h` of `fashion`."""
+    return name.startswith("fasion") and DEFGAN.fullmatch(name) is not None
+
+
 def parsed_name(name: str) -> FashionName:
     """Return the parts of a DeepFashion name; raises InputError when it has no known form."""
     parsed = parse_fashion(name)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -96,16 +97,22 @@ def read_annotation_rows(path: Path) -> Annotation:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Return the flat names of a list with one name a line (`train.lst`), empty lines left out.
+    """Return the flat names of a list with one name a line (`train.lst`), or of an annotation file.
 
     Raises InputError with the line on an unsafe name and on one that occurs twice.
     """
     lines = enumerate(read_lines(path, "one picture name a line"), start=1)
-    listed = [(line, text.strip(", \t")) for line, text in lines]
-    listed = [(line, name) for line, name in listed if name]
+    listed = [(line, text.partition(":")[0].strip(", \t")) for line, text in lines]
+    listed = [(line, name) for line, name in listed if name and (line, name) != (1, "name")]
     names = [_flat(name, path, line) for line, name in listed]
     _refuse_repeats(names, [line for line, _ in listed], path)
     return tuple(names)
+
+
+def names_as_written(path: Path, count: int) -> tuple[str, ...]:
+    """Return the names of the first rows of an annotation file in the form they are written."""
+    matches = filter(None, map(_ROW.fullmatch, read_lines(path, _EXPECTED)))
+    return tuple(match[1] for match in islice(matches, count))
 
 
 def annotation_text(names: Sequence[str], poses: Iterable[Keypoints]) -> str:

@@ -1,103 +1,63 @@
-"""Reader of the PATN lists of DeepFashion and Market-1501: a pair CSV, an annotation CSV, pictures.
+"""PATN (and DPTN, XingGAN, BiGraphGAN, MUST-GAN): the common denominator of DeepFashion.
 
-An annotation row is `name: [18 y] : [18 x]` in pixels of the annotation frame, -1 in both for a
-missing joint. Source: specification of the datasets, sections 1 to 6.
+```
+train/ , test/                                        256x176 JPEG, flat names
+train.lst , test.lst                                  one flat name a line
+fasion-resize-pairs-{train,test}.csv                  from,to
+fasion-resize-annotation-{train,test}.csv             name:[18 y]:[18 x] in the 256x176 frame
+```
+
+The spelling `fashion-`, names without `resize-`, flat, tree and underscore names, `.png` copies of
+the pictures and pictures of the 256x256 release are read too. The heat maps `trainK/` and `testK/`
+are neither read nor written: the field's script makes them from the annotation file, and its
+uint8 arrays keep one pixel a joint. Source: tengteng95/Pose-Transfer, data/keypoint.py and tool/.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from pcdms_data.layouts.annotation import read_annotation
-from pcdms_data.layouts.pair_list import read_pair_list
-from pcdms_data.layouts.split import FRAMES, SplitRecord
-from pcdms_data.people.presets import check_choice
-from pcdms_data.types import InputError, Picture, flat_stem
+from pcdms_data.layouts.patn_family import (
+    FamilyFiles,
+    found_annotation,
+    read_family,
+    write_family,
+)
+from pcdms_data.layouts.split import LOWRES_CROP, SplitRecord
+from pcdms_data.pair_set import PairSet
 
-SPLITS = ("train", "test")
+STEMS = ("fasion-resize", "fashion-resize", "fasion", "fashion")
+"""First parts of the file names, in the order of their frequency."""
 
+FILES = FamilyFiles(
+    folders=("", "fashion_data"),
+    annotation=tuple(f"{stem}-annotation-{{split}}.csv" for stem in STEMS),
+    pairs=tuple(f"{stem}-pairs-{{split}}.csv" for stem in STEMS),
+    pictures=("{split}",),
+    lists="{split}.lst",
+    crops=True,
+    convention=LOWRES_CROP,
+)
 
-@dataclass(frozen=True)
-class PatnLayout:
-    """Where the files of a dataset lie, `{split}` open, and the frame (H, W) of its key points."""
-
-    pairs: tuple[str, ...]
-    annotation: tuple[str, ...]
-    pictures: tuple[str, ...]
-    frame: tuple[int, int]
-
-
-LAYOUTS: dict[str, PatnLayout] = {
-    "deepfashion": PatnLayout(
-        pairs=(
-            "fasion-resize-pairs-{split}.csv",
-            "fashion-resize-pairs-{split}.csv",
-            "fasion-pairs-{split}.csv",
-            "fashion-pairs-{split}.csv",
-        ),
-        annotation=(
-            "fasion-resize-annotation-{split}.csv",
-            "fashion-resize-annotation-{split}.csv",
-            "fasion-annotation-{split}.csv",
-            "fashion-annotation-{split}.csv",
-        ),
-        pictures=("{split}", "{split}_highres"),
-        frame=(256, 176),
-    ),
-    "market1501": PatnLayout(
-        pairs=("market-pairs-{split}.csv",),
-        annotation=("market-annotation-{split}.csv",),
-        pictures=("{split}", "bounding_box_{split}"),
-        frame=(128, 64),
-    ),
-}
+RESIZED = replace(FILES, annotation=FILES.annotation[:2])
 
 
 def recognise(root: Path, dataset: str) -> str | None:
     """Return what was found of this layout in `root`, or None."""
-    for names in LAYOUTS[dataset].annotation:
-        for split in SPLITS:
-            if (root / names.format(split=split)).is_file():
-                return names.format(split=split)
-    return None
+    del dataset
+    found = found_annotation(root, FILES)
+    return found.name if found else None
 
 
 def read(root: Path, dataset: str, split: str) -> SplitRecord:
-    """Return the listed pairs of a split in file order.
-
-    Raises InputError on an unknown split, a missing file or folder, and malformed rows.
-    """
-    check_choice("split", split, SPLITS)
-    layout = LAYOUTS[dataset]
-    annotation = _find(root, layout.annotation, split, dataset)
-    pairs = _find(root, layout.pairs, split, dataset)
-    folder = _find(root, layout.pictures, split, dataset)
-    poses = read_annotation(annotation, layout.frame)
-    names = list(poses)
-    as_png = not (folder / names[0]).exists() and (folder / _png(names[0])).exists()
-    position = {name: number for number, name in enumerate(names)}
-    return SplitRecord(
-        pictures=[Picture(name, folder / (_png(name) if as_png else name)) for name in names],
-        keypoints=list(poses.values()),
-        rows=read_pair_list(pairs, position, annotation),
-        where=pairs,
-        frame=FRAMES[dataset],
-    )
+    """Return the pairs of a split in file order; raises InputError as `read_family` does."""
+    return read_family(root, FILES, dataset, split)
 
 
-def _find(root: Path, names: tuple[str, ...], split: str, dataset: str) -> Path:
-    """Return the first of the names a file or folder has in copies of the dataset."""
-    candidates = [root / name.format(split=split) for name in names]
-    for path in candidates:
-        if path.exists():
-            return path
-    others = ", ".join(path.name for path in candidates[1:])
-    raise InputError(
-        f"dataset {dataset}: {candidates[0]} is missing" + (f" (or {others})" if others else "")
-    )
-
-
-def _png(name: str) -> str:
-    """Return the name of a lossless copy, as several code bases keep beside the JPEG names."""
-    return flat_stem(name) + ".png"
+def write(
+    sets: Sequence[PairSet], out: Path, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Write the splits train and test at their resolution; return the number of pictures."""
+    return write_family(sets, out, FILES, native=False, progress=progress)

@@ -41,8 +41,11 @@ class Layout:
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
-        Layout("patn", "patn", FASHION, "PATN lists, flat names, 256x176 JPEG", False),
-        Layout("market", "market", STREET, "Market-1501 with PATN lists", False),
+        Layout("cfld", "cfld", FASHION, "PATN lists, high-resolution copies", True),
+        Layout("defgan", "defgan", FASHION, "Def-GAN names, pictures of 256x256", False),
+        Layout("gfla", "gfla", FASHION, "GFLA and PISE, high-resolution copies", True),
+        Layout("patn", "patn", FASHION, "PATN lists, flat names, 256x176 JPEG", True),
+        Layout("market", "market", STREET, "Market-1501 with PATN lists", True),
         Layout("nted", "nted", FASHION, "lmdb folders H-W, pose text, target first", True),
         Layout("pidm", "pidm", FASHION, "as nted, pictures squashed to a square", True),
         Layout("folder", "folder", ("folder",), "pictures/, keypoints.csv, pairs.csv", False),

@@ -1,0 +1,65 @@
+"""GFLA, and PISE on the same files: PATN's lists without `resize`, high-resolution originals.
+
+```
+train/ , test/                                        1101x750 JPEG, flat names
+train.lst , test.lst , fasion-pairs-{train,test}.csv
+fasion-annotation-{train,test}.csv                    key points in the 256x176 frame
+trainSPL8/ , testSPL8/                                PISE: <name>.png, labels 0 to 7
+```
+
+The parsing maps are read as masks (person = label above 0) where they are there; they are not
+written. GFLA's README writes `fashion-`, its loader opens `fasion-`; both are read, the second is
+written. Pictures keep their own size. Source: RenYurui/Global-Flow-Local-Attention,
+data/fashion_dataset.py; Zhangjinso/PISE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pcdms_data.layouts import patn
+from pcdms_data.layouts.annotation import names_as_written
+from pcdms_data.layouts.patn_family import (
+    FamilyFiles,
+    found_annotation,
+    read_family,
+    write_family,
+)
+from pcdms_data.layouts.split import HIGHRES_RESIZE, SplitRecord
+from pcdms_data.names import is_defgan
+from pcdms_data.pair_set import PairSet
+
+FILES = FamilyFiles(
+    folders=("", "fashion"),
+    annotation=("fasion-annotation-{split}.csv", "fashion-annotation-{split}.csv"),
+    pairs=("fasion-pairs-{split}.csv", "fashion-pairs-{split}.csv"),
+    pictures=("{split}", "{split}_highres"),
+    lists="{split}.lst",
+    masks="{split}SPL8",
+    convention=HIGHRES_RESIZE,
+)
+
+
+def recognise(root: Path, dataset: str) -> str | None:
+    """Return what was found of this layout in `root`, or None.
+
+    Def-GAN has files of the same names, told by its picture names; PATN has `resize` in them.
+    """
+    del dataset
+    found = found_annotation(root, FILES)
+    if found is None or found_annotation(found.parent, patn.RESIZED) is not None:
+        return None
+    return None if any(map(is_defgan, names_as_written(found, 1))) else found.name
+
+
+def read(root: Path, dataset: str, split: str) -> SplitRecord:
+    """Return the pairs of a split in file order; raises InputError as `read_family` does."""
+    return read_family(root, FILES, dataset, split)
+
+
+def write(
+    sets: Sequence[PairSet], out: Path, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Write the splits train and test, pictures at their own size; return their number."""
+    return write_family(sets, out, FILES, native=True, progress=progress)
