@@ -22,6 +22,7 @@ from pcdms_bench.run_folder import (
     read_json,
     write_json,
 )
+from pcdms_bench.selection import samples_of, start_samples
 from pcdms_bench.spec import RunSpec
 from pcdms_data.types import Pair
 
@@ -136,7 +137,7 @@ def _is_staged(method: Method) -> bool:
 
 def _call(work: Work, stage: str, pairs: Sequence[Pair], advance: Advance) -> dict[str, str]:
     """Let the method do one stage of some pairs; returns the failed ones."""
-    out, seed, samples = work.folder / SAMPLES, work.spec.seed, work.spec.samples
+    out, seed, samples = work.folder / SAMPLES, work.spec.seed, samples_of(work.spec, stage)
     if not _is_staged(work.method):
         failed = work.method.generate(pairs, out, seed, samples)
         advance(len(pairs))
@@ -149,6 +150,9 @@ def _call(work: Work, stage: str, pairs: Sequence[Pair], advance: Advance) -> di
         counted = done
 
     staged = cast(StagedMethod, work.method)
+    chosen = start_samples(work.folder, work.spec, stage, pairs)
+    if chosen:
+        return staged.generate_stage(stage, pairs, out, seed, samples, count, chosen)
     return staged.generate_stage(stage, pairs, out, seed, samples, progress=count)
 
 

@@ -67,8 +67,12 @@ class StagedMethod(Method, Protocol):
         seed: int,
         samples: int = 1,
         progress: Callable[[int, int], None] | None = None,
+        chosen: Mapping[str, int] | None = None,
     ) -> dict[str, str]:
-        """Leave one stage's output of every pair; return {pair_id: reason} of the failed ones."""
+        """Leave one stage's output of every pair; return {pair_id: reason} of the failed ones.
+
+        With `chosen` = {pair_id: sample} every sample starts from that one of the stage before.
+        """
 
 
 @dataclass(frozen=True)

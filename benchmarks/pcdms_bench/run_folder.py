@@ -104,7 +104,9 @@ class RunStatus:
 def clear_run(folder: Path) -> None:
     """Delete what a run generated and scored, so that it is made afresh; keeps foreign files."""
     shutil.rmtree(folder / SAMPLES, ignore_errors=True)
-    for name in (EMBEDDINGS, "status.json", "environment.json", "scores.csv", "pairs.csv"):
+    for name in (
+        EMBEDDINGS, "status.json", "environment.json", "scores.csv", "pairs.csv", "selection.csv"
+    ):  # fmt: skip
         (folder / name).unlink(missing_ok=True)
 
 

@@ -20,6 +20,7 @@ from pcdms_bench.run_folder import (
     missing_pictures,
 )
 from pcdms_bench.scoring import ScoreContext, score_prior, score_stage
+from pcdms_bench.selection import scored_samples
 from pcdms_bench.spec import RunSpec
 from pcdms_data.images import load_picture
 from pcdms_data.types import Gallery, Pair, Picture, PictureError
@@ -101,10 +102,11 @@ def _score_stage(
         frame = frame[frame["metric"].isin(chosen)]
         advance(len(pairs))
         return [row for row in rows if row.metric in chosen], frame
-    place = folder / SAMPLES / stage
+    place, scored = folder / SAMPLES / stage, scored_samples(folder, spec, stage, pairs)
     return score_stage(
-        stage, place, pairs, protocol, context, gallery, metrics, failures, advance, device
-    )
+        stage, place, pairs, protocol, context, gallery, metrics, failures, advance, device,
+        chosen=scored,
+    )  # fmt: skip
 
 
 def _failures(

@@ -23,6 +23,7 @@ from pcdms_bench.metrics.networks import FEATURE_NETWORKS, feature_network
 from pcdms_bench.picture_scores import Score, lost_pairs, picture_scores
 from pcdms_bench.protocols import Protocol
 from pcdms_bench.reference_features import reference_statistics
+from pcdms_bench.run_folder import sample_name
 from pcdms_bench.score_memory import ScoreMemory, shared_memory
 from pcdms_bench.suggestions import check_choice
 from pcdms_data.images import load_labels, load_picture
@@ -64,24 +65,36 @@ def score_stage(
     progress: Callable[[int], object] | None = None,
     device: str = "cpu",
     memory: ScoreMemory | None = None,
+    chosen: Mapping[str, int] | None = None,
 ) -> tuple[list[ScoreRow], pd.DataFrame]:
     """Score the pictures `folder/<pair_id>.png` against the pairs' targets.
 
     Returns the rows, one per metric of `protocol` (or those of them named in `metrics`; names of
     other kinds are passed over), and a frame with the columns `FRAME_COLUMNS`. Set metrics compare
     with the pictures of `gallery`. `failures` gives reasons for pictures that do not exist.
-    `progress` is called with the number of pairs done since the last call.
+    `progress` is called with the number of pairs done since the last call. With `chosen` =
+    {pair_id: sample} that sample alone is looked at; without it `oracle-ssim` picks the best by the
+    protocol's own SSIM.
     Raises InputError on an unknown metric name; missing pictures and weights only make rows.
     """
-    chosen = chosen_metrics(protocol, metrics)
-    samples = 1 if context.selection == "first" else context.samples
-    tasks = [_task(pair, folder, protocol, samples, failures or {}) for pair in pairs]
+    names = chosen_metrics(protocol, metrics)
+    every = range(1 if context.selection == "first" else context.samples)
+    tasks = [
+        _task(
+            pair,
+            folder,
+            protocol,
+            [chosen[pair.pair_id]] if chosen and pair.pair_id in chosen else every,
+            failures or {},
+        )
+        for pair in pairs
+    ]
     kept = memory or shared_memory()
-    measured = measure(tasks, protocol, chosen, kept, context.selection, device, progress)
+    measured = measure(tasks, protocol, names, kept, context.selection, device, progress)
     exact = bool(pairs) and all(pair.target_mask is not None for pair in pairs)
     pictures = gallery.pictures if gallery else ()
     scores = picture_scores(
-        chosen, tasks, measured, protocol, pictures, "exact" if exact else "keypoints",
+        names, tasks, measured, protocol, pictures, "exact" if exact else "keypoints",
         device, kept,
     )  # fmt: skip
     rows = [score_row(score, stage, protocol, context, len(pairs)) for score in scores]
@@ -120,10 +133,14 @@ def chosen_metrics(protocol: Protocol, metrics: Sequence[str] | None) -> tuple[s
 
 
 def _task(
-    pair: Pair, folder: Path, protocol: Protocol, samples: int, failures: Mapping[str, str]
+    pair: Pair,
+    folder: Path,
+    protocol: Protocol,
+    samples: Sequence[int],
+    failures: Mapping[str, str],
 ) -> Task:
-    """Return how to load one pair; sample k >= 1 lies in `<pair_id>.<k>.png`."""
-    names = [f"{pair.pair_id}.png", *(f"{pair.pair_id}.{k}.png" for k in range(1, samples))]
+    """Return how to load the `samples` of one pair."""
+    names = [sample_name(pair.pair_id, sample) for sample in samples]
     frame = protocol.frame
     return Task(
         pair.pair_id,

@@ -240,10 +240,18 @@ def _caption(frame: pd.DataFrame, note: str) -> str:
     if fields["resolution"]:
         parts.append(f"frame {fields['resolution']}")
     parts.append(f"{expected[0]} pairs" if len(expected) == 1 else "rows differ in their pairs")
-    first = fields["selection"] in ("", "first")
-    parts.append("first sample per pair" if first else f"selection {fields['selection']}")
+    parts.append(_selection_words(fields["selection"], int(frame["samples"].max())))
     caption = ", ".join(parts)
     return f"{caption}. {note}" if note else caption
+
+
+def _selection_words(selection: str, samples: int) -> str:
+    """Return what a caption says of the samples that were scored."""
+    if selection in ("", "first"):
+        return "first sample per pair"
+    if selection == "oracle-ssim":
+        return f"oracle-ssim: best of {samples} samples by SSIM to the true target, in every stage"
+    return f"selection {selection} of {samples} samples"
 
 
 def _row_keys(frame: pd.DataFrame) -> list[Key]:
