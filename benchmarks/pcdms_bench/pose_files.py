@@ -28,7 +28,9 @@ def known_pose(path: Path, option: str) -> Keypoints:
         return read_pose(sidecar)
     listed = path.resolve().parent.parent / "keypoints.csv"
     if listed.is_file():
-        found = _from_layout(listed, path)
+        from pcdms_data.layouts.folder import read_keypoints
+
+        found = read_keypoints(listed).get(path.name)
         if found is not None:
             return found
     raise InputError(
@@ -61,25 +63,3 @@ def write_pose(path: Path, pose: Keypoints) -> None:
         "visible": [bool(seen) for seen in pose.visible],
     }
     path.write_text(json.dumps(value) + "\n", encoding="utf-8")
-
-
-def _from_layout(table: Path, picture: Path) -> Keypoints | None:
-    """Return the key points that `keypoints.csv` gives for a picture, None if it is not listed."""
-    from pcdms_data.layouts.folder import KEYPOINT_COLUMNS
-    from pcdms_data.tables import read_table
-
-    required = ("name", "height", "width", *KEYPOINT_COLUMNS)
-    for row in read_table(table, required, "the key points of the folder layout"):
-        if row["name"] != picture.name:
-            continue
-        cells = [row[column] for column in KEYPOINT_COLUMNS]
-        try:
-            values = [float(cell) if cell else 0.0 for cell in cells]
-            size = (int(row["height"]), int(row["width"]))
-        except ValueError as error:
-            raise InputError(f"{table}: {picture.name}: {error}") from error
-        visible = np.array(
-            [bool(x) and bool(y) for x, y in zip(cells[::2], cells[1::2], strict=True)]
-        )
-        return Keypoints(np.array(values, dtype=np.float32).reshape(K, 2), visible, size)
-    return None

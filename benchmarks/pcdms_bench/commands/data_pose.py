@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     help="With --compare: the distance in head sizes within which a joint is found.",
 )
 @click.option("--limit", type=click.IntRange(1), help="The first pictures by name only.")
-@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=4, show_default=True)
 @click.option(
     "--workers", type=click.IntRange(1), default=2, show_default=True, help="Decoding threads."
 )
@@ -147,15 +147,16 @@ def _compare(
 def _agreement_json(result: Agreement, alpha: float) -> dict[str, object]:
     from pcdms_data.types import KEYPOINT_NAMES
 
-    counts = zip(KEYPOINT_NAMES, result.found, result.visible, result.added, strict=True)
+    columns = {"found": result.found, "visible": result.visible, "missed": result.missed,
+               "added": result.added}  # fmt: skip
     return {
         "alpha": alpha,
         "pckh": result.pckh if result.visible.any() else None,
         "compared": result.pictures,
         "without_head_size": result.skipped,
         "joints": {
-            name: {"found": int(found), "visible": int(visible), "added": int(added)}
-            for name, found, visible, added in counts
+            name: {key: int(column[joint]) for key, column in columns.items()}
+            for joint, name in enumerate(KEYPOINT_NAMES)
         },
     }
 

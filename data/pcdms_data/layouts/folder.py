@@ -82,6 +82,17 @@ def read_keypoints(path: Path) -> dict[str, Keypoints]:
     return poses
 
 
+def keypoint_cells(pose: Keypoints) -> list[str]:
+    """Return the cells of `KEYPOINT_COLUMNS`, both empty where a joint is missing.
+
+    Each is the shortest text that reads back to the same float32.
+    """
+    cells: list[str] = []
+    for (x, y), seen in zip(pose.xy, pose.visible, strict=True):
+        cells += [str(x), str(y)] if seen else ["", ""]
+    return cells
+
+
 def _read_rows(root: Path, path: Path) -> list[_Row]:
     return [
         _read_row(root, path, line, cells)

@@ -14,13 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pcdms_data.images import load_labels, load_picture, save_picture, write_atomically
-from pcdms_data.layouts.folder import KEYPOINT_COLUMNS
+from pcdms_data.layouts.folder import KEYPOINT_COLUMNS, keypoint_cells
 from pcdms_data.pair_set import PairSet
 from pcdms_data.pairs import load_pairs
 from pcdms_data.people.cache import split_key
 from pcdms_data.people.presets import SPLITS, check_choice, plan_split
 from pcdms_data.people.rendering import Progress
-from pcdms_data.types import InputError, Keypoints, flat_stem
+from pcdms_data.types import InputError, flat_stem
 
 STAMP = "people.json"
 _SLICES = ("view_change", "back_print", "framing")
@@ -92,17 +92,16 @@ def _keypoint_table(sets: Iterable[PairSet]) -> str:
         ):
             mask = f"{flat_stem(picture.name)}.png"
             rows.append(
-                (picture.name, pairs.split, group, *map(str, pose.size), mask, *_cells(pose))
+                (
+                    picture.name,
+                    pairs.split,
+                    group,
+                    *map(str, pose.size),
+                    mask,
+                    *keypoint_cells(pose),
+                )
             )
     return _csv_text(header, rows)
-
-
-def _cells(pose: Keypoints) -> list[str]:
-    """Return x and y of every joint as the shortest text that reads back to the same float32."""
-    cells = []
-    for (x, y), seen in zip(pose.xy, pose.visible, strict=True):
-        cells += [str(x), str(y)] if seen else ["", ""]
-    return cells
 
 
 def _pair_table(sets: Iterable[PairSet]) -> str:

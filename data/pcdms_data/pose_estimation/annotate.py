@@ -46,7 +46,7 @@ def picture_files(folder: Path) -> list[Path]:
 def annotate(
     paths: Sequence[Path],
     estimator: PoseEstimator,
-    batch_size: int = 16,
+    batch_size: int = 4,
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Annotated:

@@ -22,13 +22,11 @@ from torch import Tensor, nn
 
 from pcdms_data.types import InputError
 
-HEADS = {
-    "heat": ("MobilenetV1/heatmap_2/BiasAdd", 17),
-    "offset": ("MobilenetV1/offset_2/BiasAdd", 34),
-    "forward": ("MobilenetV1/displacement_fwd_2/BiasAdd", 32),
-    "backward": ("MobilenetV1/displacement_bwd_2/BiasAdd", 32),
-}
-"""Output -> its node and channels. `heat` holds logits, the others pixels of the input."""
+HEADS = {"heat": "MobilenetV1/heatmap_2/BiasAdd", "offset": "MobilenetV1/offset_2/BiasAdd"}
+"""Output -> its node. `heat` holds 17 logits, `offset` 34 pixels of the input (17 y, then 17 x).
+
+The two displacement heads, which tell people in one picture apart, are not run.
+"""
 
 _CONVOLUTIONS = {"_FusedConv2D": False, "FusedDepthwiseConv2dNative": True}
 _PLAIN = {"Placeholder", "Const"}
@@ -74,6 +72,8 @@ def read_graph(path: Path) -> Graph:
                 raise ValueError(f"operation {node['op']} is not known")
             elif node["op"] == "Placeholder":
                 image = str(node["name"])
+        if not {layer.node for layer in layers} >= set(HEADS.values()):
+            raise ValueError("it has no heat map or no offsets")
     except (OSError, ValueError, KeyError, TypeError, IndexError, binascii.Error) as error:
         raise InputError(f"{path} is no PoseNet graph that can be read: {error}") from error
     return Graph(tuple(layers), image, shapes)
@@ -97,10 +97,7 @@ def _layer(node: Mapping[str, Any]) -> Layer:
 
 
 class PoseNet(nn.Module):
-    """`forward(images (B, 3, H, W) in [-1, 1])` -> heads by name, (B, C, ceil(H/16), ceil(W/16)).
-
-    `heat` 17 logits, `offset` 34 pixels (17 y, then 17 x), `forward` and `backward` 32 pixels.
-    """
+    """`forward(images (B, 3, H, W) in [-1, 1])` -> `HEADS`, each (B, C, ceil(H/16), ceil(W/16))."""
 
     def __init__(self, graph: Graph, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Take the arrays of the graph; raises InputError where names or shapes differ from it."""
@@ -110,8 +107,10 @@ class PoseNet(nn.Module):
             odd = sorted(name for name in found.keys() | graph.shapes.keys()
                          if found.get(name) != graph.shapes.get(name))  # fmt: skip
             raise InputError(f"PoseNet arrays differ from the graph in name or shape: {odd[:3]}")
-        self._graph = graph
-        for layer in graph.layers:
+        self._image = graph.image
+        used = {layer.source for layer in graph.layers} | set(HEADS.values())
+        self._layers = [layer for layer in graph.layers if layer.node in used]
+        for layer in self._layers:
             kernel = np.asarray(arrays[layer.weight], dtype=np.float32)
             # HWIO to OIHW; a depthwise kernel (H, W, C, 1) becomes (C, 1, H, W).
             order = (2, 3, 0, 1) if layer.depthwise else (3, 2, 0, 1)
@@ -122,10 +121,10 @@ class PoseNet(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Run the graph once."""
-        values = {self._graph.image: images}
-        for layer in self._graph.layers:
+        values = {self._image: images}
+        for layer in self._layers:
             values[layer.node] = self._run(layer, values[layer.source])
-        return {head: values[node] for head, (node, _) in HEADS.items()}
+        return {head: values[node] for head, node in HEADS.items()}
 
     def _run(self, layer: Layer, value: Tensor) -> Tensor:
         weight, bias = self.get_buffer(layer.weight), self.get_buffer(layer.bias)

