@@ -106,6 +106,27 @@ def read_pair_scores(
     return scores
 
 
+def read_selection(path: Path, pairs: Collection[str]) -> dict[tuple[str, str], int]:
+    """Return {(pair, stage): sample} of a `selection.csv`: which sample of a pair was scored.
+
+    Empty without the file, where the first sample counts. Raises RecordError naming file and line.
+    """
+    if not path.is_file():
+        return {}
+    chosen: dict[tuple[str, str], int] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            try:
+                if row["pair"] in pairs:
+                    chosen[row["pair"], row["stage"]] = int(row["sample"])
+            except (KeyError, TypeError, ValueError):
+                raise RecordError(
+                    f"{path}:{reader.line_num}: expected stage, pair and sample"
+                ) from None
+    return chosen
+
+
 def _is_run(path: Path) -> bool:
     return path.parent.name != "examples" and any((path / name).is_file() for name in MARKERS)
 

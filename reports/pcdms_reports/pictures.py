@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pcdms_reports.folders import RunFolder, read_pair_scores
+from pcdms_reports.folders import RunFolder, read_pair_scores, read_selection
 from pcdms_reports.metric_words import words_of
 from pcdms_reports.nearest import nearest_targets
 from pcdms_reports.records import RecordError
@@ -75,6 +75,8 @@ class _Source:
     nearest: dict[str, tuple[str, float]] | None = None
     failed: dict[str, str] = field(default_factory=dict)
     bound: bool = False
+    chosen: dict[tuple[str, str], int] = field(default_factory=dict)
+    """{(pair, stage): sample} where another sample than the first was scored."""
 
 
 def build_grid(runs: Sequence[RunFolder], protocol: str, max_pairs: int = 16) -> Grid | None:
@@ -155,8 +157,9 @@ def _columns(
     """Return the columns of one run: what it has pictures of."""
     method = run.method if names.count(run.method) == 1 else f"{run.method} [{run.run}]"
     sources: list[_Source] = []
-    scores, nearest = {}, {}
+    scores, nearest, chosen = {}, {}, {}
     try:
+        chosen = read_selection(run.path / "selection.csv", pairs)
         scores = read_pair_scores(run.path / "pairs.csv", pairs, PAIR_METRICS)
         nearest = nearest_targets(run.path / "embeddings.safetensors", pairs)
     except (RecordError, OSError, ValueError) as error:
@@ -178,6 +181,7 @@ def _columns(
                 scores=scores,
                 failed=reasons,
                 bound=is_bound(run.method, str((run.spec or {}).get("stages", ""))),
+                chosen=chosen,
             )
         )
     return sources
@@ -217,7 +221,8 @@ def _cell(pair: str, source: _Source, protocol: str, best: dict[str, float]) -> 
             words = words_of(metric)
             mark = not source.bound and value == best.get(metric)
             scores.append(GridScore(words.title, words.format(value), mark))
-    path = source.folder / f"{shown}.png"
+    sample = source.chosen.get((pair, source.stage), 0)
+    path = source.folder / (f"{shown}.{sample}.png" if sample else f"{shown}.png")
     alt = f"{source.alt} of pair {pair}"
     try:
         uri, width, height = picture_uri(path)
