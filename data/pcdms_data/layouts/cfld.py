@@ -21,6 +21,9 @@ from pcdms_data.layouts.patn_family import SPLITS, found_annotation, read_family
 from pcdms_data.layouts.split import HIGHRES_RESIZE, SplitRecord
 from pcdms_data.pair_set import PairSet
 
+KEEPS_SIZE = True
+"""Pictures are written at their own size."""
+
 FILES = replace(
     patn.FILES,
     folders=("", "fashion"),

@@ -30,6 +30,9 @@ from pcdms_data.layouts.split import HIGHRES_RESIZE, SplitRecord
 from pcdms_data.names import is_defgan
 from pcdms_data.pair_set import PairSet
 
+KEEPS_SIZE = True
+"""Pictures are written at their own size."""
+
 FILES = FamilyFiles(
     folders=("", "fashion"),
     annotation=("fasion-annotation-{split}.csv", "fashion-annotation-{split}.csv"),
