@@ -100,6 +100,8 @@ def pose(
     paths = picture_files(pictures)[:limit]
     known = read_keypoints(compare) if compare is not None else None
     with closing(load_estimator(estimator, weights, threshold)) as network, Progress() as progress:
+        if out is not None:  # a place that cannot be written is told before the work, not after
+            out.parent.mkdir(parents=True, exist_ok=True)
         follow = progress.follow(f"poses by {estimator}")
         result = annotate(paths, network, batch_size, workers, follow)
     if out is not None and result.poses:
