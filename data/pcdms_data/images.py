@@ -26,6 +26,9 @@ Kernel = Literal[
 KERNELS: tuple[str, ...] = get_args(Kernel)
 Pixels = NDArray[np.uint8]
 
+_set_log_level = cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel
+"""OpenCV 5 moved the function."""
+
 
 def resize(pixels: Pixels, size: tuple[int, int], kernel: str) -> NDArray[Any]:
     """Return `pixels` (H, W, 3) uint8 resized to `size` = (H, W) by a kernel of `KERNELS`.
@@ -217,13 +220,13 @@ def _decode(picture: Picture, mode: int) -> Pixels:
     if _is_cut(content):
         raise PictureError(f"picture {where(picture)} is cut short, expected a whole image file")
     # OpenCV prints its own complaint beside raising; ours is the one line the user gets.
-    previous = cv2.utils.logging.setLogLevel(0)
+    previous = _set_log_level(0)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
     except cv2.error:
         pixels = None
     finally:
-        cv2.utils.logging.setLogLevel(previous)
+        _set_log_level(previous)
     if pixels is None:
         raise PictureError(f"picture {where(picture)} cannot be decoded, expected an image file")
     return pixels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pcdms_data.pixel_cache import with_pixels
 from pcdms_data.streaming import stream_batches
 from pcdms_data.types import Gallery, Picture
 
+Progress = Callable[[int, int], None]
 RESOLUTION = (256, 176)
 BATCH = 32
 TARGETS = {"jpeg": 1500.0, "pixels": 1500.0, "png": 700.0}
@@ -43,7 +44,9 @@ class StreamSpeed:
         return self.pairs / self.wall_seconds
 
 
-def streaming_speed(workers: int = 2, pairs: int = 3000) -> list[StreamSpeed]:
+def streaming_speed(
+    workers: int = 2, pairs: int = 3000, progress: Progress | None = None
+) -> list[StreamSpeed]:
     """Stream about `pairs` pairs at 256x176 from JPEG, PNG and decoded pixels; return the figures.
 
     The pictures are those of embedded people, rendered before and written into a folder of their
@@ -52,7 +55,7 @@ def streaming_speed(workers: int = 2, pairs: int = 3000) -> list[StreamSpeed]:
     processes) on the same JPEG and PNG files.
     """
     people = load_pairs("people", size="mini", split="test", resolution=RESOLUTION)
-    measured = []
+    measured: list[StreamSpeed] = []
     with tempfile.TemporaryDirectory() as folder:
         sets = {
             kind: _written(people, Path(folder) / kind, suffix)
@@ -65,6 +68,8 @@ def streaming_speed(workers: int = 2, pairs: int = 3000) -> list[StreamSpeed]:
             if kind != "pixels":
                 loader = _published_loader(found, pairs, workers)
                 measured.append(_measure("published", kind, workers, pairs, loader, None))
+            if progress:
+                progress(len(measured), 2 * len(sets) - 1)
     return measured
 
 
