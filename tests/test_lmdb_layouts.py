@@ -3,6 +3,8 @@
 import csv
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -270,6 +272,26 @@ def test_a_link_out_of_the_root_is_refused(small, tmp_path_factory, folder):
     path.symlink_to(elsewhere)
     with pytest.raises(InputError, match="outside of"):
         load_pairs("deepfashion", small, "test")
+
+
+def test_a_store_is_read_after_a_rename_a_fork_and_by_threads(people, tmp_path):
+    nted.write([people["test"]], tmp_path / "first")
+    load_pairs("deepfashion", tmp_path / "first", layout="nted")  # opens the folder
+    (tmp_path / "first").rename(tmp_path / "second")
+    pairs = load_pairs("deepfashion", tmp_path / "second", layout="nted")
+    expected = [load_picture(picture) for picture in people["test"].gallery.pictures]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(load_picture, pairs.gallery.pictures))
+    with get_context("fork").Pool(1) as pool:
+        found += pool.map(load_picture, pairs.gallery.pictures)
+    found += map(load_picture, pairs.gallery.pictures)
+    assert len(found) == 3 * len(expected)
+    assert all(np.array_equal(a, b) for a, b in zip(found, 3 * expected, strict=True))
+    nted.write([load_pairs("people", size="smoke", seed=1)], tmp_path / "third")
+    (tmp_path / "second").rename(tmp_path / "fourth")
+    (tmp_path / "third").rename(tmp_path / "second")
+    other = load_pairs("deepfashion", tmp_path / "second", layout="nted")
+    assert not np.array_equal(load_picture(other.gallery.pictures[0]), expected[0])
 
 
 def test_progress_counts_pictures(people, tmp_path):

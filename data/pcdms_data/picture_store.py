@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_data.lmdb_store import DATA_FILE, open_lmdb
 from pcdms_data.types import Picture, PictureError
 
 IMAGE_COLUMN = "image"
@@ -111,7 +112,7 @@ def pictures_digest(pictures: Iterable[Picture]) -> bytes:
 
 def _stamp(path: Path) -> int:
     """Return the time of a store, for an lmdb folder that of its data; 0 where there is none."""
-    inside = path / "data.mdb"
+    inside = path / DATA_FILE
     file = inside if inside.exists() else path
     return file.stat().st_mtime_ns if file.exists() else 0
 
@@ -157,24 +158,6 @@ def _from_lmdb(picture: Picture) -> bytes:
     if content is None:
         raise PictureError(f"picture {where(picture)} is missing: the lmdb folder has no such key")
     return bytes(content)
-
-
-def open_lmdb(path: Path) -> Any:
-    """Return the environment of an lmdb folder, opened for reading once in each process.
-
-    A folder that was put in the place of another is opened anew. Raises OSError or lmdb.Error where
-    there is none.
-    """
-    return _opened_lmdb(path, os.getpid(), (path / "data.mdb").stat().st_ino)
-
-
-@lru_cache(maxsize=8)
-def _opened_lmdb(path: Path, process: int, file_number: int) -> Any:
-    """Open an lmdb folder once per process: an environment must not be carried over a fork."""
-    del process, file_number
-    import lmdb
-
-    return lmdb.open(str(path), readonly=True, lock=False, readahead=False, max_readers=1)
 
 
 def _from_arrow(picture: Picture) -> bytes:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pcdms_data.picture_store import open_lmdb
+from pcdms_data.lmdb_store import DATA_FILE, open_lmdb
 from pcdms_data.types import InputError
 
 LENGTH_KEY = "length"
@@ -25,7 +25,7 @@ def lmdb_folders(root: Path) -> dict[tuple[int, int], Path]:
     found = {}
     for path in root.iterdir():
         match = _FOLDER.fullmatch(path.name)
-        if match and (path / "data.mdb").is_file():
+        if match and (path / DATA_FILE).is_file():
             found[int(match[1]), int(match[2])] = path
     return dict(sorted(found.items(), key=lambda item: item[0][0] * item[0][1]))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdms_data.images import load_picture, png_bytes, write_atomically
+from pcdms_data.images import write_atomically
 from pcdms_data.layouts.lmdb_pictures import folder_name, lmdb_folders, lmdb_keys, write_lmdb
 from pcdms_data.layouts.pair_lines import (
     PICTURE_FOLDER,
@@ -32,6 +32,7 @@ from pcdms_data.layouts.pair_lines import (
     read_pair_lines,
     tree_stem,
 )
+from pcdms_data.layouts.picture_files import picture_bytes
 from pcdms_data.layouts.pose_text import CONTENT, PADDED, pose_text, read_pose
 from pcdms_data.layouts.split import HIGHRES_RESIZE, SplitRecord
 from pcdms_data.names import FashionName, parsed_name
@@ -207,7 +208,7 @@ def write_form(
         write_atomically(out / f"{pairs.split}.lst", name_list(names).encode())
 
     def encoded(number: int, picture: Picture) -> bytes:
-        content = png_bytes(load_picture(picture, size))
+        content = picture_bytes(picture, size, ".png")
         if progress and (number % 20 == 0 or number == len(pictures)):
             progress(number, len(pictures))
         return content
