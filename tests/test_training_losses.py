@@ -11,15 +11,15 @@ from torch import nn
 
 from pcdms.sampling import to_signed
 from pcdms.schedulers import LatentSchedule, prior_training_scheduler, training_scheduler
+from pcdms.training.autoencoder_loss import AutoencoderLoss
+from pcdms.training.diffusion import draw_latents
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss, EncoderTargets, contrast_loss
 from pcdms.training.losses import (
-    AutoencoderLoss,
     InpaintLoss,
     PairTable,
     PictureTable,
     PriorLoss,
     RefineLoss,
-    draw_latents,
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")

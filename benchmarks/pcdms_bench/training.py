@@ -20,10 +20,10 @@ from pcdms.pipeline_config import CLIP_MEAN, CLIP_STD
 from pcdms.pipeline_settings import Sampling
 from pcdms.presets import PRESETS, Preset
 from pcdms.sampling import to_signed
+from pcdms.training.autoencoder_loss import AutoencoderLoss
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
 from pcdms.training.loop import Loss, train
 from pcdms.training.losses import (
-    AutoencoderLoss,
     InpaintLoss,
     PairTable,
     PictureTable,

@@ -105,7 +105,7 @@ class EncoderLoss:
         index = self.views[rows].gather(1, pick).reshape(-1)
         device = device_of(module)
         raw = self.pixels[index].to(device).float() / 255
-        heads: Any = getattr(module, "module", module)
+        heads: Any = module
         vector, tokens = module((raw - self.mean.to(device)) / self.std.to(device))
         t = self.targets
         loss = 0.5 * contrast_loss(heads.contrast(vector), t.identity[index].to(device))
