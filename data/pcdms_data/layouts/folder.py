@@ -7,20 +7,31 @@ joints of `KEYPOINT_NAMES`; both cells empty where a joint is missing. Optional 
 pictures belong to the split test.
 `pairs.csv`, one row a pair: `source`, `target` (picture names of the same split); every further
 column is a slice, its cells the labels. Without this file all ordered pairs of each group whose
-pictures both show shoulders and hips are taken.
+pictures both show shoulders and hips are taken. A slice that is empty in all rows of a split is
+no slice of that split.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pcdms_data.images import load_labels, png_bytes, write_atomically
+from pcdms_data.layouts.picture_files import (
+    Progress,
+    picture_bytes,
+    png_name,
+    stored_as,
+)
 from pcdms_data.layouts.split import SplitRecord
-from pcdms_data.pair_set import PairRows
-from pcdms_data.tables import read_table, safe_name
-from pcdms_data.types import KEYPOINT_NAMES, InputError, K, Keypoints, Picture
+from pcdms_data.pair_set import PairRows, PairSet
+from pcdms_data.tables import inside, read_table, safe_name
+from pcdms_data.types import KEYPOINT_NAMES, InputError, K, Keypoints, Picture, flat_stem
 
 KEYPOINT_COLUMNS = tuple(f"{name}_{axis}" for name in KEYPOINT_NAMES for axis in "xy")
 _REQUIRED = ("name", "height", "width", *KEYPOINT_COLUMNS)
@@ -50,7 +61,7 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
     del dataset
     path = root / "keypoints.csv"
     table = _read_rows(root, path)
-    splits = sorted({row.split for row in table})
+    splits = _splits(table)
     if split not in splits:
         raise InputError(
             f"{path} has no pictures of split {split!r}, expected one of {', '.join(splits)}"
@@ -67,6 +78,15 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
         masks=[row.mask for row in rows],
         slices=slices,
     )
+
+
+def splits_of(root: Path) -> tuple[str, ...]:
+    """Return the splits that the table of key points names, sorted; raises InputError as `read`."""
+    return _splits(_read_rows(root, root / "keypoints.csv"))
+
+
+def _splits(table: Iterable[_Row]) -> tuple[str, ...]:
+    return tuple(sorted({row.split for row in table}))
 
 
 def read_keypoints(path: Path) -> dict[str, Keypoints]:
@@ -91,6 +111,73 @@ def keypoint_cells(pose: Keypoints) -> list[str]:
     for (x, y), seen in zip(pose.xy, pose.visible, strict=True):
         cells += [str(x), str(y)] if seen else ["", ""]
     return cells
+
+
+def write(sets: Sequence[PairSet], out: Path, progress: Progress | None = None) -> int:
+    """Write splits with pictures of their resolution; return the number of pictures.
+
+    A stored PNG or JPEG of that size is copied, all others become PNG, `.png` in their names:
+    nothing is lost. Pictures and masks that are there stay, so that an interrupted writing goes on;
+    the tables come last. Raises InputError where two pictures of the splits have one name.
+    """
+    total = sum(len(pairs.gallery.pictures) for pairs in sets)
+    names: dict[str, list[str]] = {}
+    taken: set[str] = set()
+    for pairs in sets:
+        listed = names.setdefault(pairs.split, [])
+        for picture, mask in zip(pairs.gallery.pictures, pairs.mask_handles, strict=True):
+            suffix = stored_as(picture, pairs.resolution) or ".png"
+            name = png_name(picture.name) if suffix == ".png" else picture.name
+            if flat_stem(name) in taken:
+                raise InputError(f"two pictures are named {flat_stem(name)}, expected one")
+            taken.add(flat_stem(name))
+            listed.append(name)
+            if not (out / "pictures" / name).exists():
+                content = picture_bytes(picture, pairs.resolution, suffix)
+                write_atomically(out / "pictures" / name, content)
+            labels = out / "masks" / png_name(name)
+            if mask is not None and not labels.exists():
+                write_atomically(labels, png_bytes(load_labels(mask)))
+            if progress and (len(taken) % 20 == 0 or len(taken) == total):
+                progress(len(taken), total)
+    write_atomically(out / "keypoints.csv", _keypoint_table(sets, names).encode())
+    write_atomically(out / "pairs.csv", _pair_table(sets, names).encode())
+    return total
+
+
+def _keypoint_table(sets: Sequence[PairSet], names: dict[str, list[str]]) -> str:
+    header = ("name", "split", "group", "height", "width", "mask", *KEYPOINT_COLUMNS)
+    rows = []
+    for pairs in sets:
+        gallery = pairs.gallery
+        for name, pose, group, mask in zip(
+            names[pairs.split], gallery.keypoints, gallery.groups, pairs.mask_handles, strict=True
+        ):
+            labels = png_name(name) if mask is not None else ""
+            frame = map(str, pose.size)
+            rows.append((name, pairs.split, group, *frame, labels, *keypoint_cells(pose)))
+    return _csv_text(header, rows)
+
+
+def _pair_table(sets: Sequence[PairSet], names: dict[str, list[str]]) -> str:
+    slices = tuple(dict.fromkeys(name for pairs in sets for name in pairs.slices))
+    rows = []
+    for pairs in sets:
+        listed = names[pairs.split]
+        for row, (source, target) in enumerate(pairs.rows.tolist()):
+            labels = (
+                pairs.slices[name].label(row) if name in pairs.slices else "" for name in slices
+            )
+            rows.append((listed[source], listed[target], *labels))
+    return _csv_text(("source", "target", *slices), rows)
+
+
+def _csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _read_rows(root: Path, path: Path) -> list[_Row]:
@@ -126,11 +213,13 @@ def _read_row(root: Path, path: Path, line: int, cells: dict[str, str]) -> _Row:
         visible[joint] = True
     mask = cells.get("mask", "")
     return _Row(
-        picture=Picture(name, root / "pictures" / name),
+        picture=Picture(name, inside(root, root / "pictures" / name)),
         pose=Keypoints(xy, visible, size),
         group=cells.get("group", ""),
         split=cells.get("split") or "test",
-        mask=Picture(name, root / "masks" / safe_name(mask, path, line)) if mask else None,
+        mask=Picture(name, inside(root, root / "masks" / safe_name(mask, path, line)))
+        if mask
+        else None,
     )
 
 
@@ -155,4 +244,5 @@ def _read_pairs(
             rows.append((position[source], position[target]))
             for name, label in cells.items():
                 slices.setdefault(name, []).append(label)
-    return np.array(rows, dtype=np.int32).reshape(-1, 2), slices
+    named = {name: labels for name, labels in slices.items() if any(labels)}
+    return np.array(rows, dtype=np.int32).reshape(-1, 2), named

@@ -38,13 +38,25 @@ def picture_bytes(picture: Picture, size: tuple[int, int] | None, suffix: str) -
 
     `size` = (H, W); None keeps the picture's own. Raises PictureError where it cannot be read.
     """
-    if not is_array_row(picture) and picture.crop is None:
-        content = encoded_bytes(picture)
-        if content.startswith(_STARTS[suffix]) and size in (None, header_size(content)):
-            load_picture(picture)  # a damaged file must not be passed on as whole
-            return content
+    if stored_as(picture, size) == suffix:
+        load_picture(picture)  # a damaged file must not be passed on as whole
+        return encoded_bytes(picture)
     pixels = load_picture(picture, size)
     return png_bytes(pixels) if suffix == ".png" else jpeg_bytes(pixels)
+
+
+def stored_as(picture: Picture, size: tuple[int, int] | None) -> str | None:
+    """Return the suffix of the file that the stored bytes of a picture make, `.jpg` or `.png`.
+
+    None where they do not give the wanted picture: another format, another size than (H, W), a
+    crop, or pixels without encoding.
+    """
+    if is_array_row(picture) or picture.crop is not None:
+        return None
+    content = encoded_bytes(picture)
+    if size is not None and header_size(content) != size:
+        return None
+    return next((suffix for suffix, head in _STARTS.items() if content.startswith(head)), None)
 
 
 def jpeg_bytes(pixels: Pixels) -> bytes:

@@ -48,7 +48,7 @@ LAYOUTS: dict[str, Layout] = {
         Layout("market", "market", STREET, "Market-1501 with PATN lists", True),
         Layout("nted", "nted", FASHION, "lmdb folders H-W, pose text, target first", True),
         Layout("pidm", "pidm", FASHION, "as nted, pictures squashed to a square", True),
-        Layout("folder", "folder", ("folder",), "pictures/, keypoints.csv, pairs.csv", False),
+        Layout("folder", "folder", ("folder",), "pictures/, keypoints.csv, pairs.csv", True),
     )
 }
 """Layouts by name. Detection takes the first that recognises a folder, in this order."""

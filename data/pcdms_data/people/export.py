@@ -6,24 +6,20 @@ and `pairs.csv`; `load_pairs("folder", root=...)` reads back the same pictures, 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pcdms_data.images import load_labels, load_picture, save_picture, write_atomically
-from pcdms_data.layouts.folder import KEYPOINT_COLUMNS, keypoint_cells
-from pcdms_data.pair_set import PairSet
+from pcdms_data.images import write_atomically
+from pcdms_data.layouts import folder
 from pcdms_data.pairs import load_pairs
 from pcdms_data.people.cache import split_key
 from pcdms_data.people.presets import SPLITS, check_choice, plan_split
 from pcdms_data.people.rendering import Progress
-from pcdms_data.types import InputError, flat_stem
+from pcdms_data.types import InputError
 
 STAMP = "people.json"
-_SLICES = ("view_change", "back_print", "framing")
 
 
 def export_people(
@@ -49,22 +45,7 @@ def export_people(
     sets = [
         load_pairs(dataset, None, split, resolution, size, None, seed, progress) for split in splits
     ]
-    total = sum(plan.count for plan in plans)
-    done = 0
-    for pairs in sets:
-        for picture, mask in zip(pairs.gallery.pictures, pairs.mask_handles, strict=True):
-            path = out / "pictures" / picture.name
-            if not path.exists():
-                save_picture(path, load_picture(picture))
-            path = out / "masks" / f"{flat_stem(picture.name)}.png"
-            if mask is not None and not path.exists():
-                save_picture(path, load_labels(mask))
-            done += 1
-            if progress and (done % 20 == 0 or done == total):
-                progress(done, total)
-    write_atomically(out / "keypoints.csv", _keypoint_table(sets).encode())
-    write_atomically(out / "pairs.csv", _pair_table(sets).encode())
-    return total
+    return folder.write(sets, out, progress)
 
 
 def _claim(out: Path, stamp: str) -> None:
@@ -80,42 +61,3 @@ def _claim(out: Path, stamp: str) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not empty, expected an empty folder or an earlier export")
     write_atomically(path, stamp.encode())
-
-
-def _keypoint_table(sets: Iterable[PairSet]) -> str:
-    header = ("name", "split", "group", "height", "width", "mask", *KEYPOINT_COLUMNS)
-    rows = []
-    for pairs in sets:
-        gallery = pairs.gallery
-        for picture, pose, group in zip(
-            gallery.pictures, gallery.keypoints, gallery.groups, strict=True
-        ):
-            mask = f"{flat_stem(picture.name)}.png"
-            rows.append(
-                (
-                    picture.name,
-                    pairs.split,
-                    group,
-                    *map(str, pose.size),
-                    mask,
-                    *keypoint_cells(pose),
-                )
-            )
-    return _csv_text(header, rows)
-
-
-def _pair_table(sets: Iterable[PairSet]) -> str:
-    rows = [
-        (pair.source.name, pair.target.name, *(pair.slices[name] for name in _SLICES))
-        for pairs in sets
-        for pair in pairs
-    ]
-    return _csv_text(("source", "target", *_SLICES), rows)
-
-
-def _csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
