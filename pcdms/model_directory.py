@@ -43,7 +43,8 @@ _OLD_VAE_NAMES = {
 """Names of the autoencoder's attention in files of diffusers before 0.17."""
 LARGE = 100_000_000
 _TEXT_HALF = ("text_model.", "text_projection.", "logit_scale")
-"""Names of CLIP's other half, which a checkpoint of the whole holds too."""
+"""Names of CLIP's other half, which a checkpoint of the whole holds too. Older files also hold the
+numbers 0, 1, 2, ... as `position_ids`."""
 _PLAIN_STEMS = ("diffusion_pytorch_model", "model")
 
 _MODEL_CLASSES: dict[str, Any] = {
@@ -175,7 +176,11 @@ def _load_encoder(folder: Path, kind: Any) -> tuple[nn.Module, list[str]]:
             ignore_mismatched_sizes=True,
             dtype=torch.float32,
         )
-    surplus = [key for key in info["unexpected_keys"] if not key.startswith(_TEXT_HALF)]
+    surplus = [
+        key
+        for key in info["unexpected_keys"]
+        if not key.startswith(_TEXT_HALF) and not key.endswith(".position_ids")
+    ]
     problems = [f"missing {key}" for key in sorted(info["missing_keys"])]
     problems += [f"surplus {key}" for key in sorted(surplus)]
     problems += [f"misshapen {entry[0]}" for entry in sorted(info["mismatched_keys"])]
@@ -211,8 +216,10 @@ def save_part(root: Path, name: str, part: Any, half: bool = False) -> None:
     try:
         with _quiet():
             stored = deepcopy(part).half() if half else part
-        large = sum(value.numel() for value in part.parameters()) > LARGE
-        stored.save_pretrained(temporary, max_shard_size=LARGE_SHARD_SIZE if large else SHARD_SIZE)
+            large = sum(value.numel() for value in part.parameters()) > LARGE
+            stored.save_pretrained(
+                temporary, max_shard_size=LARGE_SHARD_SIZE if large else SHARD_SIZE
+            )
         if target.exists():
             target.replace(old)
         temporary.replace(target)

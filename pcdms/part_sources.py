@@ -23,7 +23,15 @@ _KINDS = {
 _PLACES = ("", "vae", "image_encoder", "source_encoder")
 """Where in a given folder a part may lie: the folder itself, or a sub-folder."""
 
-_WEIGHTS = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+_FILES = tuple(
+    f"{place}/{name}" if place else name
+    for place in _PLACES
+    for name in (
+        "config.json", "diffusion_pytorch_model.safetensors", "model.safetensors",
+        "model.safetensors.index.json", "model-*.safetensors",
+    )
+)  # fmt: skip
+"""What is fetched of a hub model: the parts' configuration and safetensors, no other format."""
 
 
 def given_parts(
@@ -40,12 +48,12 @@ def given_parts(
     """
     found: dict[str, Path] = {}
     if vae is not None:
-        parts = parts_below(_folder(vae, download), str(vae))
+        parts = parts_below(local_folder(vae, _FILES, download), str(vae))
         if "vae" not in parts:
             raise InputError(f"--vae {vae}: expected a folder of an AutoencoderKL")
         found["vae"] = parts["vae"]
     for source in encoders:
-        parts = parts_below(_folder(source, download), str(source))
+        parts = parts_below(local_folder(source, _FILES, download), str(source))
         parts.pop("vae", None)
         if not parts:
             raise InputError(
@@ -75,8 +83,11 @@ def parts_below(folder: Path, name: str) -> dict[str, Path]:
     return parts
 
 
-def _folder(source: str | Path, download: bool) -> Path:
-    """Return the local folder of a source; for a hub id, its snapshot in the cache."""
+def local_folder(source: str | Path, files: Sequence[str], download: bool = False) -> Path:
+    """Return the local folder of a source; for a hub id, its snapshot in the cache.
+
+    `files` are the patterns that `download` fetches.
+    """
     path = Path(source)
     if path.is_dir():
         return path
@@ -86,12 +97,11 @@ def _folder(source: str | Path, download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    files = [f"{place}/{file}" if place else file for place in _PLACES for file in
-             ("config.json", *_WEIGHTS, *(f"{name}.index.json" for name in _WEIGHTS),
-              "model-*.safetensors")]  # fmt: skip
     try:
         return Path(
-            snapshot_download(str(source), allow_patterns=files, local_files_only=not download)
+            snapshot_download(
+                str(source), allow_patterns=list(files), local_files_only=not download
+            )
         )
     except LocalEntryNotFoundError:
         raise InputError(

@@ -6,6 +6,7 @@ import torch
 from diffusers import UnCLIPScheduler
 from micro_model import GOLDEN, WIDTH, part
 
+from pcdms import import_published
 from pcdms.presets import PRESETS
 from pcdms.prior import PriorTransformer
 from pcdms.sampling import run_prior
@@ -34,10 +35,8 @@ def inputs(batch=2, seed=0):
 def published():
     if not (GOLDEN / "prior").is_dir():
         pytest.skip("no reference data: set PCDMS_GOLDEN to its folder")
-    container = torch.load(GOLDEN / "prior" / "mp_rank_00_model_states.pt", weights_only=True)
-    model = PriorTransformer(4, 16, 2, 1024)
-    model.load_state_dict(container["module"], strict=True)
-    return model.eval()
+    file = GOLDEN / "prior" / "mp_rank_00_model_states.pt"
+    return import_published(file, "prior", GOLDEN / "prior" / "config.json")
 
 
 def arrays(name):

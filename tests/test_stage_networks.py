@@ -1,14 +1,13 @@
 """Stages inpaint and refine: stock UNets with the published additions, sizes, null rows, parity."""
 
 import gzip
-import io
-import json
 
 import numpy as np
 import pytest
 import torch
 from micro_model import CELLS, GOLDEN, MICRO, TOKEN_WIDTH, WIDTH, part
 
+from pcdms import import_published
 from pcdms.inpaint import InpaintModel
 from pcdms.presets import PRESETS
 from pcdms.refine import RefineModel
@@ -23,23 +22,23 @@ def arrays(stage):
         return {key: torch.from_numpy(file[key]) for key in file}
 
 
-def published(stage, kind):
-    path = GOLDEN / stage / "mp_rank_00_model_states.pt"
-    if stage == "refine":
-        with gzip.open(path.with_suffix(".pt.gz")) as file:
-            container = torch.load(io.BytesIO(file.read()), weights_only=True)
-    else:
-        container = torch.load(path, weights_only=True)
-    config = json.loads((GOLDEN / stage / "unet_config.json").read_text())
-    model = kind({key: value for key, value in config.items() if value is not None})
-    model.load_state_dict({k: v.float() for k, v in container["module"].items()}, strict=True)
-    return model.eval()
+@pytest.fixture
+def published(tmp_path):
+    def build(stage):
+        path = GOLDEN / stage / "mp_rank_00_model_states.pt"
+        if not path.is_file():
+            with gzip.open(path.with_suffix(".pt.gz")) as file:
+                path = tmp_path / "any name at all"
+                path.write_bytes(file.read())
+        return import_published(path, stage, GOLDEN / stage / "unet_config.json")
+
+    return build
 
 
 @torch.inference_mode()
-def test_inpaint_forward_equals_the_published_network():
+def test_inpaint_forward_equals_the_published_network(published):
     data = arrays("inpaint")
-    model = published("inpaint", InpaintModel)
+    model = published("inpaint")
     tokens, embedding = data["dino_tokens"].float(), data["clip_embedding"][:, 0]
     context, label = model.context(tokens, embedding)
     pose = model.pose_proj(data["pose_picture"])
@@ -59,9 +58,9 @@ def test_inpaint_forward_equals_the_published_network():
 
 
 @torch.inference_mode()
-def test_refine_forward_equals_the_published_network():
+def test_refine_forward_equals_the_published_network(published):
     data = arrays("refine")
-    model = published("refine", RefineModel)
+    model = published("refine")
     tokens = data["dino_tokens"].float()
     torch.testing.assert_close(model.context(tokens), data["projected_tokens"], atol=2e-5, rtol=0)
     out = model(data["sample"], data["timestep"], tokens)
