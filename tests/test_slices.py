@@ -1,11 +1,14 @@
 """Slice labels: what each says of a pair, and the counts and percentiles of the real test sets."""
 
+import csv
+import json
 import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_fixture import call, error_line
 
 from pcdms_data.layouts.annotation import read_annotation_rows, read_names
 from pcdms_data.names import parse_fashion
@@ -200,3 +203,39 @@ def test_cameras_of_the_real_street_pairs():
     counts = {name: Counter(column) for name, column in labels(columns).items()}
     assert counts["camera"] == {"same": 2735, "other": 12_000 - 2735}
     assert all("unknown" not in count for count in counts.values())
+
+
+@real_files
+def test_stats_need_no_pictures_and_write_a_row_for_each_slice_of_each_pair(tmp_path):
+    result = call(
+        "data", "stats", "--dataset", "deepfashion", "--json", "--out", tmp_path,
+        "--annotations", REAL / "deepfashion/fasion-resize-annotation-test.csv",
+        "--train-list", REAL / "deepfashion/train.lst.gz",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["pictures"], found["groups"], found["pairs"]) == (4038, 1000, 8570)
+    assert found["file"] == str(tmp_path / "slices.csv")
+    with (tmp_path / "slices.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8570 * 5
+    assert len({row["pair"] for row in rows}) == 8570
+    for name, counts in found["slices"].items():
+        assert Counter(row["label"] for row in rows if row["slice"] == name) == counts
+    assert found["slices"]["item"] == {"seen": 4984, "unseen": 3586}
+    assert next(iter(found["slices"]["displacement"])) == "under16"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--annotations", "a.csv", "--root", "."], "give --annotations, or --root and --layout"),
+        (["--train-list", "train.lst"], "--train-list belongs to --annotations"),
+        (["--annotations", "a.csv", "--dataset", "people"], "unknown dataset 'people'"),
+        (["--annotations", "a.csv", "--dataset", "deepfashion"], "a.csv is missing, expected rows"),
+    ],
+)
+def test_stats_refuse_what_does_not_go_together(words, message):
+    result = call("data", "stats", *words)
+    assert result.exit_code == 2
+    assert message in error_line(result)
