@@ -49,14 +49,15 @@ def load_pairs(
     `resolution` = (H, W), None for the dataset's own. `limit` takes the first pairs.
     For `people` and `people-street`, `size` is smoke, mini or full, `seed` decides the people and
     the order of the pairs, and `progress(done, total)` follows the rendering where the pictures
-    are not in the cache yet. For the others `root` (or the environment variable PCDMS_DATA_ROOT)
+    are not in the cache yet; a `root` given for them is a dataset prepared from them, which is
+    read in their place. For the others `root` (or the environment variable PCDMS_DATA_ROOT)
     names the folder and `layout` its layout (`layouts.table.LAYOUTS`; None finds it); the order is
     that of the pair list, and `size` and `seed` have no effect.
     Raises InputError on an unknown name and on missing or malformed lists. Pictures are not opened
     here: one that cannot be decoded raises PictureError when it is loaded.
     """
     check_choice("dataset", dataset, tuple(DATASETS))
-    if dataset in ("people", "people-street"):
+    if dataset in ("people", "people-street") and root is None:
         return _people(dataset, split, resolution, size, limit, seed, progress)
     folder = find_root(dataset, root)
     from pcdms_data.layouts.split import build
@@ -70,7 +71,7 @@ def load_pairs(
 def find_root(dataset: str, root: str | Path | None) -> Path:
     """Return the folder of a dataset on disk; raises InputError naming what to give."""
     given = root if root is not None else os.environ.get("PCDMS_DATA_ROOT")
-    how = _HOW_TO_GET[dataset]
+    how = _HOW_TO_GET.get(dataset, "data prepare makes it")
     if not given:
         raise InputError(
             f"dataset {dataset} needs its folder: give --root DIR or set PCDMS_DATA_ROOT ({how})"

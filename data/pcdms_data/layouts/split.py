@@ -35,6 +35,7 @@ class SplitRecord:
     unseen items are told apart with them.
     `pictures_at` holds the same pictures at several sizes (H, W) where the layout stores them so;
     `build` takes the smallest that is not below the resolution, else the largest.
+    `columns` are all slices, ready made; then no other is computed.
     """
 
     pictures: Sequence[Picture]
@@ -50,6 +51,7 @@ class SplitRecord:
     pictures_at: Mapping[tuple[int, int], Sequence[Picture]] = field(
         default_factory=dict[tuple[int, int], Sequence[Picture]]
     )
+    columns: Mapping[str, SliceColumn] | None = None
 
 
 def build(
@@ -81,8 +83,11 @@ def build(
         visible = np.array([pose.visible for pose in record.keypoints]).reshape(-1, 18)
         rows = ordered_pairs(groups, visible)
     _refuse_bad_rows(rows, names, record.where)
-    slices = {name: SliceColumn.of(labels) for name, labels in record.slices.items()}
-    slices |= pair_slices(dataset, names, record.keypoints, rows, record.train_names)
+    if record.columns is not None:
+        slices = dict(record.columns)
+    else:
+        slices = {name: SliceColumn.of(labels) for name, labels in record.slices.items()}
+        slices |= pair_slices(dataset, names, record.keypoints, rows, record.train_names)
     pictures = tuple(_stored_at(record, resolution))
     gallery = Gallery(pictures, tuple(record.keypoints), groups)
     pairs = PairSet(

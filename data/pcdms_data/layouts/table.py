@@ -21,6 +21,7 @@ from pcdms_data.types import InputError
 
 FASHION = ("deepfashion",)
 STREET = ("market1501",)
+ANY = ("deepfashion", "market1501", "people", "people-street", "folder")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Layout:
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
+        Layout("prepared", "prepared", ANY, "Arrow tables made by `data prepare`", False),
+        Layout("inshop", "inshop", FASHION, "In-shop as downloaded, folders or zip", False),
         Layout("cfld", "cfld", FASHION, "PATN lists, high-resolution copies", True),
         Layout("defgan", "defgan", FASHION, "Def-GAN names, pictures of 256x256", False),
         Layout("gfla", "gfla", FASHION, "GFLA and PISE, high-resolution copies", True),
@@ -69,11 +72,12 @@ def find_layout(dataset: str, root: Path, name: str | None = None) -> Layout:
                 f"{', '.join(layout.name for layout in fitting)}"
             )
         return LAYOUTS[name]
-    if len(fitting) == 1:
-        return fitting[0]
     for layout in fitting:
         if layout.load().recognise(root, dataset) is not None:
             return layout
+    raw = [layout for layout in fitting if layout.name != "prepared"]
+    if len(raw) == 1:
+        return raw[0]  # its reader says what is missing
     raise InputError(
         f"{root} holds no layout of {dataset} that is known, expected one of "
         f"{', '.join(layout.name for layout in fitting)}"
