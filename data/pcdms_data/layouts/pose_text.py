@@ -27,7 +27,7 @@ CONTENT = (256, 176)
 PADDING = 40
 """Columns of the padded picture left of its content."""
 CODING_FILE = "pose_coding.json"
-_EXPECTED = f"{K} lines of x y"
+EXPECTED = f"{K} lines of x y"
 _NUDGE = 1e-9  # far below half a step of float32 at any coordinate that could meet the mark
 
 
@@ -83,15 +83,15 @@ def read_pose(path: Path, coding: PoseCoding) -> Keypoints:
 
     Raises InputError with the line on a file of other than 18 lines of two numbers.
     """
-    values = _read_values(path)
+    return parse_pose(read_lines(path, EXPECTED), str(path), coding)
+
+
+def parse_pose(lines: list[str], where: str, coding: PoseCoding) -> Keypoints:
+    """Return the key points of 18 lines; `where` names their file in messages."""
+    values = _values(lines, where)
     visible = ~(values == coding.missing).all(axis=1)
     xy = values * (coding.width, coding.height) - (coding.left, 0.0)
     return Keypoints(np.where(visible[:, None], xy, 0).astype(np.float32), visible, CONTENT)
-
-
-def no_pose() -> Keypoints:
-    """Return key points of which every one is missing."""
-    return Keypoints(np.zeros((K, 2), np.float32), np.zeros(K, np.bool_), CONTENT)
 
 
 def pose_text(pose: Keypoints, coding: PoseCoding) -> str:
@@ -107,11 +107,10 @@ def pose_text(pose: Keypoints, coding: PoseCoding) -> str:
     return "".join(f"{x:.18e} {y:.18e}\n" for x, y in values)
 
 
-def _read_values(path: Path) -> NDArray[np.float64]:
-    lines = read_lines(path, _EXPECTED)
-    while lines and not lines[-1].strip():
-        lines.pop()
+def _values(lines: list[str], where: str) -> NDArray[np.float64]:
     rows = [text.split() for text in lines]
+    while rows and not rows[-1]:
+        rows.pop()
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError:
@@ -120,8 +119,8 @@ def _read_values(path: Path) -> NDArray[np.float64]:
         return values
     for line, cells in enumerate(rows, start=1):
         if len(cells) != 2 or not all(_is_finite(cell) for cell in cells):
-            raise InputError(f"{path} line {line}: {' '.join(cells)[:40]!r}, expected two numbers")
-    raise InputError(f"{path} has {len(rows)} lines, expected {_EXPECTED}")
+            raise InputError(f"{where} line {line}: {' '.join(cells)[:40]!r}, expected two numbers")
+    raise InputError(f"{where} has {len(rows)} lines, expected {EXPECTED}")
 
 
 def _is_finite(cell: str) -> bool:

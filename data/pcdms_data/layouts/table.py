@@ -51,6 +51,7 @@ LAYOUTS: dict[str, Layout] = {
         Layout("market", "market", STREET, "Market-1501 with PATN lists", True),
         Layout("nted", "nted", FASHION, "lmdb folders H-W, pose text, target first", True),
         Layout("pidm", "pidm", FASHION, "as nted, pictures squashed to a square", True),
+        Layout("pcdms", "pcdms", FASHION, "JSON pairs, renamed PNG, normalised pose text", True),
         Layout("folder", "folder", ("folder",), "pictures/, keypoints.csv, pairs.csv", True),
     )
 }
