@@ -81,12 +81,15 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
 
 
 def splits_of(root: Path) -> tuple[str, ...]:
-    """Return the splits that the table of key points names, sorted; raises InputError as `read`."""
+    """Return the splits of the table of key points in order of first appearance.
+
+    Raises InputError as `read` does.
+    """
     return _splits(_read_rows(root, root / "keypoints.csv"))
 
 
 def _splits(table: Iterable[_Row]) -> tuple[str, ...]:
-    return tuple(sorted({row.split for row in table}))
+    return tuple(dict.fromkeys(row.split for row in table))
 
 
 def read_keypoints(path: Path) -> dict[str, Keypoints]:
