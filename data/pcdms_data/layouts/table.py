@@ -44,6 +44,7 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (
         Layout("prepared", "prepared", ANY, "Arrow tables made by `data prepare`", False),
         Layout("inshop", "inshop", FASHION, "In-shop as downloaded, folders or zip", False),
+        Layout("adgan", "adgan", FASHION, "PATN lists with parsing maps", True),
         Layout("cfld", "cfld", FASHION, "PATN lists, high-resolution copies", True),
         Layout("defgan", "defgan", FASHION, "Def-GAN names, pictures of 256x256", False),
         Layout("gfla", "gfla", FASHION, "GFLA and PISE, high-resolution copies", True),
