@@ -120,7 +120,7 @@ def _make_all(
         # After an interruption what is begun is finished, what waits is not begun.
         pool.shutdown(cancel_futures=True)
     if problems:
-        raise UnfitError(str(folder), problems)
+        raise UnfitError(f"what {folder} is made of", problems)
 
 
 def _finish_split(

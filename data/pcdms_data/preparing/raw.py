@@ -130,12 +130,12 @@ def _read_split(
     except InputError as error:
         reading.problems.append(Problem("unusable file", str(error)))
         return
+    unknown = _unannotated(rows, lists)
+    reading.problems += unknown
     if store.path not in seen_archives:
         seen_archives.add(store.path)
         reading.problems += [Problem("archive", text) for text in store.problems]
-    unknown = _unannotated(rows, lists)
-    if unknown:
-        reading.problems += unknown
+    if unknown or store.problems:
         return
     try:
         train_names = read_names(train.names or train.annotation) if train is not None else None
