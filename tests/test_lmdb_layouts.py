@@ -15,8 +15,9 @@ import pytest
 from pcdms_data import load_pairs
 from pcdms_data.images import load_picture, png_bytes, resize
 from pcdms_data.layouts import lmdb_pictures, nted, pidm
+from pcdms_data.layouts.annotation import read_annotation
 from pcdms_data.layouts.pair_lines import pair_lines, read_pair_lines
-from pcdms_data.layouts.pose_text import PADDED, pose_text, read_pose
+from pcdms_data.layouts.pose_text import NORMALISED, PADDED, parse_pose, pose_text, read_pose
 from pcdms_data.layouts.table import find_layout
 from pcdms_data.names import parsed_name
 from pcdms_data.types import InputError, Keypoints
@@ -162,6 +163,26 @@ def test_the_smallest_store_that_is_large_enough_is_read(small):
     assert shape((512, 352), "pidm") == (256, 256)
 
 
+def test_the_folders_decide_between_the_two_layouts(roots, small):
+    assert find_layout("deepfashion", roots["nted"]).name == "nted"
+    assert find_layout("deepfashion", roots["pidm"]).name == "pidm"
+    for path in (small / "img").rglob("*.jpg"):
+        cv2.imwrite(str(path.with_suffix(".png")), cv2.imread(str(path)))
+        path.unlink()
+    pairs = load_pairs("deepfashion", small, "test")
+    assert load_picture(pairs[0].source).shape == (110, 75, 3)
+    assert pairs[0].source.name.endswith(".jpg")
+
+
+def test_a_disk_that_refuses_is_one_line(tmp_path, monkeypatch):
+    def refuse(environment, batch):
+        raise lmdb.DiskError("no space left")
+
+    monkeypatch.setattr(lmdb_pictures, "_put", refuse)
+    with pytest.raises(InputError, match="8-8 cannot be written as an lmdb folder: no space"):
+        lmdb_pictures.write_lmdb(tmp_path / "8-8", [("a", b"b")])
+
+
 def test_the_map_grows_with_the_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(lmdb_pictures, "_FIRST_MAP", 1 << 16)
     noise = np.random.default_rng(0).integers(0, 256, (100, 40, 50), np.uint8)
@@ -188,6 +209,17 @@ def test_pose_text_is_numpys_and_keeps_every_coordinate(tmp_path):
     np.savetxt(path, np.abs(xy).astype(np.float64) + np.array((40, 0)))
     assert text == path.read_text()
     assert len(text) == 900
+
+
+def test_real_key_points_survive_the_text():
+    path = REALDATA / "deepfashion" / "fasion-resize-annotation-test.csv"
+    if not path.exists():
+        pytest.skip("the real annotation is not here, set PCDMS_REALDATA")
+    for pose in read_annotation(path, (256, 176)).values():
+        for coding in (PADDED, NORMALISED):
+            back = parse_pose(pose_text(pose, coding).splitlines(), "text", coding)
+            assert np.array_equal(back.visible, pose.visible)
+            assert np.array_equal(back.xy, pose.xy)
 
 
 def test_the_real_test_list_in_this_form_has_the_published_size():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pcdms_data.lmdb_store import DATA_FILE, open_lmdb
 from pcdms_data.types import InputError
@@ -52,31 +53,31 @@ def write_lmdb(folder: Path, pictures: Iterable[tuple[str, bytes]]) -> int:
 
     The map starts at 16 MiB and doubles when it is full, so that a file system without sparse files
     never has to hold the terabyte that the field's scripts reserve. Keys may come in any order.
+    Raises InputError where the folder cannot be written, as on a full disk.
     """
     import lmdb
 
     folder.mkdir(parents=True)
-    environment = lmdb.open(str(folder), map_size=_FIRST_MAP, readahead=False)
     count = 0
     try:
-        batch: list[tuple[bytes, bytes]] = []
-        for key, content in pictures:
-            batch.append((key.encode(), content))
-            count += 1
-            if len(batch) == _PER_TRANSACTION:
-                _put(environment, batch)
-                batch = []
-        _put(environment, [*batch, (LENGTH_KEY.encode(), str(count).zfill(5).encode())])
-    finally:
-        environment.close()
+        with lmdb.open(str(folder), map_size=_FIRST_MAP, readahead=False) as environment:
+            batch: list[tuple[bytes, bytes]] = []
+            for key, content in pictures:
+                batch.append((key.encode(), content))
+                count += 1
+                if len(batch) == _PER_TRANSACTION:
+                    _put(environment, batch)
+                    batch = []
+            _put(environment, [*batch, (LENGTH_KEY.encode(), str(count).zfill(5).encode())])
+    except lmdb.Error as error:
+        raise InputError(f"{folder} cannot be written as an lmdb folder: {error}") from error
     return count
 
 
-def _put(environment: object, batch: list[tuple[bytes, bytes]]) -> None:
+def _put(environment: Any, batch: list[tuple[bytes, bytes]]) -> None:
     """Store a batch in one transaction, in a larger map where it does not fit."""
     import lmdb
 
-    assert isinstance(environment, lmdb.Environment)
     while True:
         try:
             with environment.begin(write=True) as transaction:

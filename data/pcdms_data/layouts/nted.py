@@ -87,7 +87,7 @@ def read_form(root: Path, split: str, fits: Callable[[Size], bool]) -> SplitReco
     check_choice("split", split, SPLITS)
     path = root / f"{split}_pairs.txt"
     lines = read_pair_lines(path)
-    stores = _stores(root, fits)
+    stores = _stores(root, fits, lines[0][1])
     used: dict[str, tuple[FashionName, int]] = {}
     for line, target, sources in lines:
         for name in (target, *sources):
@@ -150,7 +150,8 @@ class _Store:
         return f"{PICTURE_FOLDER}/{tree_stem(name)}{self.extension}"
 
 
-def _stores(root: Path, fits: Callable[[Size], bool]) -> list[_Store]:
+def _stores(root: Path, fits: Callable[[Size], bool], first: FashionName) -> list[_Store]:
+    """Return the stores with pictures; files are PNG where the `first` picture is one."""
     folders = lmdb_folders(root)
     fitting = {size: path for size, path in folders.items() if fits(size)}
     if fitting:
@@ -159,7 +160,8 @@ def _stores(root: Path, fits: Callable[[Size], bool]) -> list[_Store]:
             for size, path in fitting.items()
         ]
     if (root / PICTURE_FOLDER).is_dir():
-        return [_Store(root, CONTENT, None, ".jpg")]
+        as_png = (root / PICTURE_FOLDER / f"{tree_stem(first)}.png").is_file()
+        return [_Store(root, CONTENT, None, ".png" if as_png else ".jpg")]
     others = f", only {', '.join(path.name for path in folders.values())}" if folders else ""
     raise InputError(
         f"{root} has no pictures: no fitting lmdb folder named H-W{others}, no {PICTURE_FOLDER}/"
