@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from pcdms.training.encoder_loss import EncoderTargets
-from pcdms_bench.training_tables import TrainingPictures, picture_poses
+from pcdms_bench.training_pictures import TrainingPictures, picture_poses
 from pcdms_data.images import load_labels
 from pcdms_data.people.identity import (
     BAGS,
@@ -74,7 +74,7 @@ def people_targets(
     for row, mask in enumerate(pictures.masks):
         if mask is not None:
             parts[row] = load_labels(mask, (side, side))
-    pixels = torch.from_numpy(pictures.pixels).float() / 255
+    pixels = pictures.pixels[torch.arange(len(numbers))].float() / 255
     visible = np.stack([k.visible for k in pictures.keypoints])
     identity = torch.from_numpy(np.unique(numbers, return_inverse=True)[1].astype(np.int64))
     targets = EncoderTargets(

@@ -1,183 +1,247 @@
-"""Tables for training: what the frozen parts say of every picture, computed once.
+"""What the frozen parts say of every training picture and pair: planned, computed once, kept.
 
-Rows of pictures follow `pictures`, rows of pairs `pairs`; nothing here is drawn at random.
+Tables lie under the training's cache folder as sharded files keyed by content: the pictures' bytes
+and the networks' weights. Sizes per row are those of the published setting in half precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional
 
-from pcdms.encoders import encoder_pixels, image_embedding, pose_vectors, source_tokens
-from pcdms.pipeline_config import EncoderInput, PipelineConfig
+from pcdms.encoders import (
+    PREPROCESSING,
+    encoder_pixels,
+    image_embedding,
+    null_pixels,
+    source_tokens,
+)
+from pcdms.pipeline_config import PipelineConfig
 from pcdms.sampling import masked_canvas, to_signed
-from pcdms.training.losses import PairTable, PictureTable
-from pcdms_data.images import load_labels, load_picture
-from pcdms_data.pose_drawing import draw_pose
-from pcdms_data.types import Keypoints, Pair, Picture
+from pcdms.training.conditions import NullConditions
+from pcdms.training.losses import Table
+from pcdms.training.sharded_table import TablePlan
+from pcdms_bench.training_pictures import TrainingPictures
+from pcdms_data.images import write_atomically
+from pcdms_data.picture_store import array_row, encoded_bytes, is_array_row, pictures_digest
+from pcdms_data.types import InputError, Picture
+
+IN_MEMORY_BYTES = 2 * 2**30
+"""Tables up to this size are read into memory whole; rows of larger ones are read when asked."""
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingPictures:
-    """Decoded pictures of a training split in the model's frame.
+class Frozen:
+    """The frozen parts with the digests of their weights, on the device that computes."""
 
-    `handles`, `keypoints` and `masks` of length N; `pixels` uint8 (N, 3, H, W); `pairs` by rows.
-    """
+    config: PipelineConfig
+    parts: dict[str, Any]
+    digests: dict[str, str]
+    device: torch.device
 
-    handles: tuple[Picture, ...]
-    keypoints: tuple[Keypoints, ...]
-    masks: tuple[Picture | None, ...]
-    groups: tuple[str, ...]
-    pixels: NDArray[np.uint8]
-    pairs: PairTable
-    pair_ids: tuple[str, ...]
+    def key(self, *names: str) -> str:
+        """Return the text that says how rows are made by these parts."""
+        inputs = [PREPROCESSING, str(self.config.frame)]
+        inputs += [str(getattr(self.config, name)) for name in names if name.endswith("encoder")]
+        return "\n".join([*inputs, *(f"{name} {self.digests[name]}" for name in names)])
 
 
-def read_pictures(pairs: Sequence[Pair], frame: tuple[int, int]) -> TrainingPictures:
-    """Return every picture that occurs in `pairs` once, decoded to `frame` = (H, W)."""
-    rows: dict[str, int] = {}
-    found: list[tuple[Picture, Keypoints, str]] = []
-    masks: dict[str, Picture | None] = {}
-    for pair in pairs:
-        masks[pair.target.name] = pair.target_mask
-        for picture, keypoints in (
-            (pair.source, pair.source_pose),
-            (pair.target, pair.target_pose),
+@contextmanager
+def frozen_precision(device: torch.device, half_on_cpu: bool = True) -> Iterator[None]:
+    """Context in which frozen parts run: bfloat16 on the CPU, TF32 on a GPU, no gradients."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    half = half_on_cpu and device.type == "cpu"
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", torch.bfloat16) if half else nullcontext(),
         ):
-            if picture.name not in rows:
-                rows[picture.name] = len(found)
-                found.append((picture, keypoints, pair.group))
-    pixels = np.empty((len(found), 3, *frame), dtype=np.uint8)
-    for row, (picture, _, _) in enumerate(found):
-        pixels[row] = load_picture(picture, frame).transpose(2, 0, 1)
-    return TrainingPictures(
-        handles=tuple(picture for picture, _, _ in found),
-        keypoints=tuple(keypoints.resized(frame) for _, keypoints, _ in found),
-        masks=tuple(masks.get(picture.name) for picture, _, _ in found),
-        groups=tuple(group for _, _, group in found),
-        pixels=pixels,
-        pairs=PairTable(
-            torch.tensor([rows[pair.source.name] for pair in pairs]),
-            torch.tensor([rows[pair.target.name] for pair in pairs]),
-        ),
-        pair_ids=tuple(pair.pair_id for pair in pairs),
-    )
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
-def picture_poses(keypoints: Sequence[Keypoints]) -> Tensor:
-    """Return the pose vectors (N, 2K) of key points that share one frame."""
-    return pose_vectors(
-        np.stack([joints.xy for joints in keypoints]),
-        np.stack([joints.visible for joints in keypoints]),
-        keypoints[0].size,
-    )
+def picture_contents(pictures: Sequence[Picture], memo: Path) -> list[str]:
+    """Return the SHA-256 of each picture's stored bytes and crop.
 
-
-def batched(count: int, size: int, compute: Callable[[slice], Tensor]) -> Tensor:
-    """Return `compute` over slices of `size` rows, joined."""
-    return torch.cat([compute(slice(i, min(i + size, count))) for i in range(0, count, size)])
-
-
-@torch.inference_mode()
-def picture_table(
-    pictures: TrainingPictures,
-    config: PipelineConfig,
-    image_encoder: Any,
-    source_encoder: Any,
-    cells: tuple[int, int],
-) -> PictureTable:
-    """Return tokens, embeddings, poses, drawings and person shares; `cells` = latent (h, w)."""
-
-    def pixels(rows: slice, settings: EncoderInput) -> Tensor:
-        return encoder_pixels(pictures.pixels[rows], settings)
-
-    count = len(pictures.handles)
-
-    def tokens_of(rows: slice) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return source_tokens(source_encoder, pixels(rows, config.source_encoder)).half()
-
-    embedding = batched(
-        count,
-        64,
-        lambda rows: image_embedding(image_encoder, pixels(rows, config.image_encoder)),
-    )
-    drawn = np.stack([draw_pose(k.xy, k.visible, k.size, config.frame) for k in pictures.keypoints])
-    return PictureTable(
-        tokens=batched(count, 64, tokens_of),
-        embedding=embedding,
-        pose=picture_poses(pictures.keypoints),
-        pose_image=torch.from_numpy(drawn).permute(0, 3, 1, 2).contiguous(),
-        person=person_shares(pictures, config.frame, cells),
-    )
-
-
-def person_shares(
-    pictures: TrainingPictures, frame: tuple[int, int], cells: tuple[int, int]
-) -> Tensor:
-    """Return the share of person pixels of each latent cell, half (N, 1, h, w); 1 without masks."""
-    shares = torch.ones(len(pictures.handles), 1, *cells, dtype=torch.float16)
-    for row, mask in enumerate(pictures.masks):
-        if mask is not None:
-            person = torch.from_numpy((load_labels(mask, frame) > 0).astype(np.float32))
-            shares[row] = functional.adaptive_avg_pool2d(person[None], cells).half()
-    return shares
-
-
-@torch.inference_mode()
-def latent_moments(vae: Any, pictures: Callable[[slice], Tensor], count: int) -> Tensor:
-    """Return half (N, 2C, h, w): scaled posterior mean and standard deviation.
-
-    `pictures(rows)` gives uint8 or signed pictures (B, 3, H, W).
+    `memo` remembers them by place and time of the file, so that a large set is read once.
     """
-
-    def encode(rows: slice) -> Tensor:
-        pixels = pictures(rows)
-        signed = to_signed(pixels, torch.float32) if pixels.dtype == torch.uint8 else pixels
-        with torch.autocast("cpu", torch.bfloat16):
-            posterior = vae.encode(signed).latent_dist
-        scale = vae.config["scaling_factor"]
-        return (torch.cat([posterior.mean, posterior.std], dim=1).float() * scale).half()
-
-    return batched(count, 32, encode)
-
-
-def canvas_moments(vae: Any, pictures: TrainingPictures) -> tuple[Tensor, Tensor]:
-    """Return moments of source|target per pair (P) and of source|black per picture (N)."""
-    pixels = torch.from_numpy(pictures.pixels)
-    pairs = pictures.pairs
-    canvas = latent_moments(
-        vae,
-        lambda rows: torch.cat([pixels[pairs.source[rows]], pixels[pairs.target[rows]]], dim=-1),
-        len(pairs.source),
-    )
-    masked = latent_moments(
-        vae,
-        lambda rows: masked_canvas(to_signed(pixels[rows], torch.float32)),
-        len(pixels),
-    )
-    return canvas, masked
+    known: dict[str, str] = {}
+    if memo.is_file():
+        try:
+            known = json.loads(memo.read_text(encoding="utf-8"))
+        except ValueError:
+            known = {}
+    places = [pictures_digest([picture]).hex()[:32] for picture in pictures]
+    new = 0
+    for place, picture in zip(places, pictures, strict=True):
+        if place not in known:
+            content = (
+                array_row(picture, 4).tobytes() if is_array_row(picture) else encoded_bytes(picture)
+            )
+            crop = json.dumps(picture.crop).encode()
+            known[place] = sha256(content + crop).hexdigest()
+            new += 1
+    if new:
+        write_atomically(memo, json.dumps(known).encode())
+    return [known[place] for place in places]
 
 
-def kept_table(path: Path, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the tensors in `path` if they were made for `key`, else compute and keep them."""
-    note = path.with_suffix(".key")
-    if path.is_file() and note.is_file() and note.read_text(encoding="utf-8") == key:
-        return load_file(path)
-    tensors = compute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    note.unlink(missing_ok=True)
-    temporary = path.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
-    temporary.replace(path)
-    note.write_text(key, encoding="utf-8")
-    return tensors
+class TableMaker:
+    """Plans and computes the tables of pictures and of pairs."""
+
+    def __init__(
+        self, pictures: TrainingPictures, frozen: Frozen, root: Path, contents: Sequence[str]
+    ) -> None:
+        self.pictures, self.frozen, self.root, self.contents = pictures, frozen, root, contents
+        pairs = zip(pictures.pairs.source.tolist(), pictures.pairs.target.tolist(), strict=True)
+        self.pair_contents = [f"{contents[left]} {contents[right]}" for left, right in pairs]
+
+    def plan(self, kind: str) -> TablePlan:
+        """Return the plan of a table: embedding, tokens, clean, masked or canvas."""
+        part, shape, pairs = {
+            "embedding": ("image_encoder", self._embedding_shape, False),
+            "tokens": ("source_encoder", self._token_shape, False),
+            "clean": ("vae", lambda: self.moments_shape(1), False),
+            "masked": ("vae", lambda: self.moments_shape(2), False),
+            "canvas": ("vae", lambda: self.moments_shape(2), True),
+        }[kind]
+        made_from = self.pair_contents if pairs else self.contents
+        return TablePlan(self.root, kind, self.frozen.key(part), shape(), made_from)
+
+    def compute(self, kind: str) -> Callable[[range], Tensor]:
+        """Return the function that computes rows of a table."""
+        one = {
+            "embedding": self.embedding,
+            "tokens": self.tokens,
+            "clean": lambda rows: self.moments(self._signed(rows)),
+            "masked": lambda rows: self.moments(masked_canvas(self._signed(rows))),
+            "canvas": self._canvas,
+        }[kind]
+        return lambda rows: in_parts(rows, 32, one)
+
+    def embedding(self, rows: Tensor) -> Tensor:
+        """Return raw embeddings (B, D) of pictures."""
+        pixels = encoder_pixels(
+            self.pictures.pixels[rows].numpy(), self.frozen.config.image_encoder
+        )
+        with frozen_precision(self.frozen.device, half_on_cpu=False):
+            return image_embedding(self.frozen.parts["image_encoder"], pixels)
+
+    def tokens(self, rows: Tensor) -> Tensor:
+        """Return source tokens (B, T, Dt) of pictures."""
+        config = self.frozen.config.source_encoder
+        pixels = encoder_pixels(self.pictures.pixels[rows].numpy(), config)
+        with frozen_precision(self.frozen.device):
+            return source_tokens(self.frozen.parts["source_encoder"], pixels)
+
+    def moments(self, signed: Tensor) -> Tensor:
+        """Return scaled posterior mean and deviation (B, 2C, h, w) of pictures in [-1, 1]."""
+        vae = self.frozen.parts["vae"]
+        with frozen_precision(self.frozen.device):
+            posterior = vae.encode(signed.to(self.frozen.device)).latent_dist
+            scale = vae.config["scaling_factor"]
+            return torch.cat([posterior.mean, posterior.std], dim=1).float().cpu() * scale
+
+    def moments_shape(self, pictures_wide: int) -> tuple[int, int, int]:
+        """Return (2C, h, w) of a canvas of that many pictures."""
+        config = self.frozen.parts["vae"].config
+        height, width = latent_cells(config, self.pictures.frame)
+        return 2 * config["latent_channels"], height, pictures_wide * width
+
+    def null(self) -> NullConditions:
+        """Return what the frozen parts say of zero pixel tensors."""
+        frozen = self.frozen
+        with frozen_precision(frozen.device, half_on_cpu=False):
+            tokens = source_tokens(
+                frozen.parts["source_encoder"], null_pixels(frozen.config.source_encoder)
+            )
+            embedding = image_embedding(
+                frozen.parts["image_encoder"], null_pixels(frozen.config.image_encoder)
+            )
+        grey = self.moments(torch.zeros(1, 3, *self.pictures.frame))[0]
+        return NullConditions(tokens[0].cpu().half(), embedding[0].cpu().clone(), grey)
+
+    def _signed(self, rows: Tensor) -> Tensor:
+        return to_signed(self.pictures.pixels[rows], torch.float32)
+
+    def _canvas(self, rows: Tensor) -> Tensor:
+        pairs = self.pictures.pairs
+        both = [self._signed(pairs.source[rows]), self._signed(pairs.target[rows])]
+        return self.moments(torch.cat(both, dim=-1))
+
+    def _embedding_shape(self) -> tuple[int]:
+        return (int(self.frozen.parts["image_encoder"].config.projection_dim),)
+
+    def _token_shape(self) -> tuple[int, int]:
+        config = self.frozen.parts["source_encoder"].config
+        side = self.frozen.config.source_encoder.size // config.patch_size
+        return side * side + 1, int(config.hidden_size)
+
+
+def latent_cells(vae_config: Any, frame: tuple[int, int]) -> tuple[int, int]:
+    """Return the size (h, w) of a picture's latent."""
+    factor = 2 ** (len(vae_config["block_out_channels"]) - 1)
+    return frame[0] // factor, frame[1] // factor
+
+
+def in_parts(rows: range, size: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return `compute` over row numbers in parts of `size`, joined, as float16."""
+    parts = torch.arange(rows.start, rows.stop).split(size)
+    return torch.cat([compute(part).cpu().half() for part in parts])
+
+
+def cache_lines(plans: Sequence[TablePlan]) -> list[str]:
+    """Return one line per table and a sum: rows, bytes of a row, of all, and of what is missing."""
+    lines, total, left = [], 0, 0
+    for plan in plans:
+        missing = sum(len(rows) for _, rows, _ in plan.missing()) * plan.row_bytes
+        total, left = total + plan.bytes, left + missing
+        lines.append(
+            f"{plan.kind:<10} {len(plan.made_from):>8} rows x {_size(plan.row_bytes):>9} = "
+            f"{_size(plan.bytes):>9}, to make {_size(missing)}"
+        )
+    return [*lines, f"{'all':<10} {_size(total)}, to make {_size(left)}"]
+
+
+def check_space(plans: Sequence[TablePlan]) -> None:
+    """Raise InputError where the disk has less room than the missing shards need."""
+    if not plans:
+        return
+    root = plans[0].root
+    root.mkdir(parents=True, exist_ok=True)
+    needed = sum(len(rows) * plan.row_bytes for plan in plans for _, rows, _ in plan.missing())
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise InputError(
+            f"{root}: the caches need {_size(needed)} more and the disk has {_size(free)} free; "
+            "give another place with --cache"
+        )
+
+
+def open_table(plan: TablePlan) -> Table:
+    """Return a finished table, in memory where it fits."""
+    from pcdms.training.sharded_table import ShardedTable
+
+    table = ShardedTable(plan)
+    return table.whole() if plan.bytes <= IN_MEMORY_BYTES else table
+
+
+def _size(count: int) -> str:
+    """Return bytes in the unit a person would use (powers of 1000)."""
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.2f} {unit}"
+        value /= 1000
+    return f"{value:.2f} TB"

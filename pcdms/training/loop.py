@@ -253,7 +253,7 @@ class _Run:
         """Show, log, validate and save, each when it is due."""
         step, settings = self.position.step, self.settings
         last = step == settings.steps
-        if step % settings.log_every == 0:
+        if last or step % settings.log_every == 0:
             rate = settings.learning_rate * learning_rate_factor(step - 1, settings)
             self.log.losses.append(
                 (step, f"{self.position.loss:.6f}", f"{self.position.seconds:.1f}")

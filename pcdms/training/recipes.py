@@ -1,13 +1,15 @@
 """Training settings of every preset and part: one table.
 
-`paper` follows tencent-ailab/PCDMs:run_stage{1,2,3}.sh (batch over 8 GPUs, constant rate there);
-its encoders and autoencoder are pretrained and not trained here.
+`paper` follows tencent-ailab/PCDMs:run_stage{1,2,3}.sh: batch over 8 GPUs, constant rate from the
+first step (the warm-up there has no effect), no average of the weights. Its encoders and
+autoencoder are pretrained and not trained here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pcdms.null_conditions import NullMode
 from pcdms.training.settings import TrainSettings
 
 NETWORKS_OF: dict[str, tuple[str, ...]] = {
@@ -25,10 +27,12 @@ class Recipe:
     """Settings per network and the options of the losses.
 
     `pairs` is how many training pairs are used (None: all); `known_weight`, `person_weight`,
-    `noise_offset`, `drop` are those of the losses; `predicted` says whether stage `inpaint` also
-    sees the prior's embeddings; `coarse_pairs` (None: all) and `coarse_steps` are the number and
-    the sampling steps of the coarse pictures that stage `refine` is trained on. With `half`
-    finished weights are stored as float16, so that later parts see what ships.
+    `noise_offset`, `drop`, `min_snr` are those of the losses and `null` the null condition that
+    they teach; `predicted` says whether stage `inpaint` also sees the prior's embeddings;
+    `coarse` says whose embedding the coarse pictures of stage `refine` are made from (`truth` as
+    published, `prior` as in use), `coarse_pairs` (None: all) and `coarse_steps` their number and
+    sampling steps. With `half` finished weights are stored as float16, so that later parts see
+    what ships.
     """
 
     size: str
@@ -38,10 +42,29 @@ class Recipe:
     person_weight: float = 0.0
     noise_offset: float = 0.1
     drop: float = 0.1
+    min_snr: float | None = None
+    null: NullMode = "published"
     predicted: bool = False
+    coarse: str = "prior"
     coarse_pairs: int | None = None
     coarse_steps: int = 20
     half: bool = False
+
+
+def _published(
+    steps: int, batch_size: int, rate: float, max_grad_norm: float = 1.0
+) -> TrainSettings:
+    return TrainSettings(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=rate,
+        max_grad_norm=max_grad_norm,
+        warmup=0,
+        schedule="constant",
+        ema_decay=0.0,
+        seed=42,
+        save_every=5000,
+    )
 
 
 RECIPES: dict[str, Recipe] = {
@@ -68,11 +91,12 @@ RECIPES: dict[str, Recipe] = {
         size="full",
         pairs=None,
         settings={
-            "prior": TrainSettings(
-                steps=100_000, batch_size=1024, learning_rate=1e-5, max_grad_norm=10.0, seed=42
-            ),
-            "inpaint": TrainSettings(steps=1_000_000, batch_size=64, learning_rate=1e-4, seed=42),
-            "refine": TrainSettings(steps=1_000_000, batch_size=128, learning_rate=1e-5, seed=42),
+            "prior": _published(steps=100_000, batch_size=1024, rate=1e-5, max_grad_norm=10.0),
+            "inpaint": _published(steps=1_000_000, batch_size=64, rate=1e-4),
+            "refine": _published(steps=1_000_000, batch_size=128, rate=1e-5),
         },
+        null="trained",
+        coarse="truth",
     ),
 }
+"""Recipes by the name of their preset."""
