@@ -97,7 +97,8 @@ def check_dataset(
 
     `dataset` and `layout` None are found by looking. Every picture is decoded in `workers` threads,
     with `fast` only its head is read, and the files of a prepared dataset are not compared with
-    their SHA-256. `follow` shows the progress of each part. Raises InputError where `root` is no folder or no layout recognises it.
+    their SHA-256. `follow` shows the progress of each part.
+    Raises InputError where `root` is no folder or no layout recognises it.
     """
     if not root.is_dir():
         raise InputError(f"{root} is no folder, expected the root of a dataset")
@@ -319,6 +320,11 @@ def _next_command(
     place = shlex.quote(str(root))
     if usable:
         split = "test" if any(pairs.split == "test" for pairs in sets) else sets[0].split
+        if find_layout(dataset, root).name != layout:  # `run` takes the first that fits
+            return (
+                f"pcdms-bench data prepare --dataset {dataset} --root {place} --layout {layout} "
+                "--out PREPARED"
+            )
         words = f"pcdms-bench run --dataset {dataset} --root {place}"
         words += "" if split == "test" else f" --split {split}"
         return words + ("" if all(one.frame for one in records) else " --resolution 256x176")

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pcdms_data.images import load_picture
-from pcdms_data.picture_limits import check_pixels
+from pcdms_data.picture_limits import check_pixels, header_size
 from pcdms_data.picture_store import array_row, encoded_bytes, is_array_row, where
 from pcdms_data.types import Picture, PictureError
 
 HEAD_BYTES = 1 << 16
-"""Bytes of a file that are read for its size: the head of a picture is shorter."""
+"""Bytes of a file that are read for its size at first: most heads are shorter."""
 
 _CHUNK = 32
 
@@ -70,7 +70,9 @@ def _head(picture: Picture) -> bytes:
         return encoded_bytes(picture)
     try:
         with picture.path.open("rb") as file:
-            return file.read(HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
+            # A colour profile or a preview may come before the size.
+            return head if header_size(head) else head + file.read()
     except OSError as error:
         raise PictureError(
             f"picture {picture.path} cannot be read: {error.strerror or error}, "

@@ -98,8 +98,7 @@ def unlisted_pictures(sets: Iterable[PairSet]) -> list[Problem]:
                     if entry.name.lower().endswith(SUFFIXES) and entry.name not in names
                 )
             notes += [
-                Problem("picture without annotation", f"{folder / name} is in no list")
-                for name in extra
+                Problem("unlisted picture", f"{folder / name} is in no list") for name in extra
             ]
     return notes
 
