@@ -1,11 +1,13 @@
 """The pipeline: a picture depends on its pair, the seed and the settings, on nothing else."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from micro_model import CELLS, FRAME, WIDTH, make_batch, part, pipeline, rows_of
+from transformers import Dinov2Config, Dinov2Model
 
 from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_settings import Sampling, draw_noise, in_frame
@@ -203,6 +205,44 @@ def test_every_setting_reaches_the_sampler(batch, whole, options):
     assert not np.array_equal(out.refine, whole.refine[:1])
 
 
+@pytest.mark.parametrize("stage", ["inpaint", "refine"])
+@torch.inference_mode()
+def test_the_trained_null_branch_is_the_zero_picture_and_is_made_once(batch, stage, monkeypatch):
+    """What training drops: a zero pixel tensor in front of the encoders, mid-grey for the VAE."""
+    import pcdms.pipeline as home
+
+    pipe, run, calls = pipeline(), getattr(home, f"run_{stage}"), []
+
+    def spy(*args, **options):
+        calls.append([*args, *options.values()])
+        return run(*args, **options)
+
+    monkeypatch.setattr(home, f"run_{stage}", spy)
+    counts = {"tokens": 0}
+    handle = pipe.source_encoder.register_forward_hook(
+        lambda *_: counts.__setitem__("tokens", counts["tokens"] + 1)
+    )
+    settings = Sampling(seed=3, chunk=2, null="trained")
+    try:
+        if stage == "inpaint":
+            pipe.run_inpaint_stage(batch, None, settings)
+        else:
+            pipe.run_refine_stage(batch, batch.source[:, None], settings)
+    finally:
+        handle.remove()
+    assert len(calls) == 3, "five pairs in chunks of two"
+    assert counts["tokens"] == 3 + 1, "each chunk's sources once, the zero picture once"
+    zeros = torch.zeros(1, 3, 16, 16)
+    tokens = pipe.source_encoder(pixel_values=zeros).last_hidden_state
+    embedding = pipe.image_encoder(pixel_values=zeros).image_embeds
+    grey = pipe.vae.encode(torch.zeros(1, 3, *FRAME)).latent_dist.mean * 0.18215
+    for args in calls:
+        passed = [value for value in args if torch.is_tensor(value)]
+        wanted = [tokens, embedding] if stage == "inpaint" else [tokens, grey]
+        for value, expected in zip(passed[-2:], wanted, strict=True):
+            torch.testing.assert_close(value, expected, atol=1e-6, rtol=1e-5)
+
+
 def test_another_frame_is_stretched_with_its_key_points(batch):
     doubled = Batch(
         batch.pair_ids,
@@ -229,6 +269,30 @@ def test_half_precision_runs_every_stage_and_stays_near(batch, whole, dtype, tmp
     assert out.refine.dtype == trained.refine.dtype == np.uint8
     error = np.abs(out.inpaint.astype(int) - whole.inpaint[:2]).mean()
     assert error < whole.inpaint.std() / 4
+
+
+def test_only_the_parts_that_the_stages_need_are_loaded(batch, whole, tmp_path):
+    pipeline().save_pretrained(tmp_path)
+    for name in ("prior", "refine", "image_encoder"):
+        shutil.rmtree(tmp_path / name)
+    alone = PCDMsPipeline.from_pretrained(tmp_path, stages="inpaint")
+    assert (alone.prior, alone.refine, alone.image_encoder) == (None, None, None)
+    wanted = pipeline()(rows_of(batch, [0]), stages="inpaint", seed=1)
+    assert np.array_equal(alone(rows_of(batch, [0]), stages="inpaint", seed=1).inpaint,
+                          wanted.inpaint)  # fmt: skip
+    with pytest.raises(InputError, match="'prior'"):
+        PCDMsPipeline.from_pretrained(tmp_path)
+    with pytest.raises(InputError, match="'image_encoder'"):
+        PCDMsPipeline.from_pretrained(tmp_path, stages="inpaint", null="trained")
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path):
+    pipeline().save_pretrained(tmp_path)
+    other = part("source_encoder").config.to_dict() | {"hidden_size": 8}
+    Dinov2Model(Dinov2Config(**other)).save_pretrained(tmp_path / "given")
+    given = {"source_encoder": tmp_path / "given"}
+    with pytest.raises(InputError, match="tokens are 8 wide, inpaint expects 12"):
+        PCDMsPipeline.from_pretrained(tmp_path, given=given)
 
 
 def test_a_missing_part_is_named(batch):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from diffusers import UniPCMultistepScheduler
+from diffusers import DDIMScheduler, UniPCMultistepScheduler
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from micro_model import CELLS, FRAME, TOKEN_WIDTH, WIDTH, part
 
+from pcdms.inpaint import InpaintModel
 from pcdms.sampling import (
     decode_latents,
     encode_latents,
@@ -22,6 +23,7 @@ from pcdms.schedulers import (
     sampling_scheduler,
     training_scheduler,
 )
+from pcdms_data.types import InputError
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -200,6 +202,50 @@ def test_the_network_sees_noisy_latent_then_mask_then_masked_latent():
     masked = encode_latents(vae, canvas, values["posterior_noise"])
     torch.testing.assert_close(first[:3, 5:], masked)
     assert torch.equal(seen[1][:, 4:], first[:, 4:])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@torch.inference_mode()
+def test_the_demo_equals_a_plain_ddim_loop_with_projected_zeros(guidance):
+    """No label, no embedding token; the null context is the projection of zero tokens."""
+    torch.manual_seed(0)
+    stock = part("inpaint")
+    config = {k: v for k, v in stock.config["unet_config"].items() if "class" not in k}
+    model = InpaintModel(config, (4, 6, 8), TOKEN_WIDTH, 10, embedding_token=False).eval()
+    model.pose_proj, model.image_proj_model_p = stock.pose_proj, stock.image_proj_model_p
+    values = inpaint_inputs(2)
+    out = run_inpaint(
+        model, part("vae"), **values, steps=5, guidance=guidance,
+        schedule=LatentSchedule(sampler="ddim"),
+    )  # fmt: skip
+    scheduler = DDIMScheduler.from_config(
+        BASE_CONFIG | {"clip_sample": False, "set_alpha_to_one": False}
+    )
+    scheduler.set_timesteps(5)
+    canvas = masked_canvas(to_signed(values["source"], torch.float32))
+    masked = encode_latents(part("vae"), canvas, values["posterior_noise"])
+    latents, pose = values["start_latents"], model.pose_proj(values["pose_image"])
+    context = model.image_proj_model_p(values["source_tokens"])
+    empty = model.image_proj_model_p(torch.zeros_like(values["source_tokens"]))
+    for time in scheduler.timesteps:
+        inputs = torch.cat([latents, known_mask(latents), masked], dim=1)
+        seen = model.denoise(inputs, time, context, None, pose)
+        if guidance > 1:
+            blind = model.denoise(inputs, time, empty, None, pose)
+            seen = blind + guidance * (seen - blind)
+        latents = scheduler.step(seen, time, latents).prev_sample
+    torch.testing.assert_close(out, latents, atol=2e-4, rtol=1e-4)
+    other = values | {"target_embedding": values["target_embedding"] + 1}
+    again = run_inpaint(
+        model, part("vae"), **other, steps=5, guidance=guidance,
+        schedule=LatentSchedule(sampler="ddim"),
+    )  # fmt: skip
+    assert torch.equal(again, out)
+
+
+def test_an_unknown_sampler_is_refused():
+    with pytest.raises(InputError, match="unknown sampler 'euler', expected unipc or ddim"):
+        sampling_scheduler(LatentSchedule(sampler="euler"), 5, "zero")
 
 
 def refine_inputs(batch=3, seed=3):
