@@ -120,7 +120,7 @@ ROWS = [
 def test_a_malformed_partition_is_refused_with_its_line(tmp_path, lines, message):
     path = tmp_path / "list_eval_partition.txt"
     path.write_text("\n".join(lines))
-    with pytest.raises(InputError, match="list_eval_partition.txt") as caught:
+    with pytest.raises(InputError, match=r"list_eval_partition\.txt") as caught:
         read_partition(path)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

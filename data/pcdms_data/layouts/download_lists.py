@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcdms_data.layouts.annotation import Annotation
+from pcdms_data.layouts.annotation import Annotation, read_names
 from pcdms_data.layouts.downloads import CROP
 from pcdms_data.tables import read_lines
 from pcdms_data.types import InputError
@@ -84,6 +84,20 @@ def paired_names(path: Path) -> list[tuple[int, str]]:
         if len(names) == 2 and not (line == 1 and names == ["from", "to"]):
             cells += [(line, name) for name in names]
     return cells
+
+
+def train_names(dataset: str, place: Path) -> frozenset[str] | None:
+    """Return the flat names of the training split, None where no list or annotation tells them.
+
+    `place` is as for `find_lists`. Raises InputError on a malformed list.
+    """
+    if place.is_file():
+        place = place.parent
+    listed = _first([place / name for name in _FOLDERS], ["train.lst"])
+    if listed is None or dataset != "deepfashion":
+        lists = find_lists(dataset, "train", place)
+        listed = lists.annotation if lists is not None else None
+    return frozenset(read_names(listed)) if listed is not None else None
 
 
 def require_lists(dataset: str, split: str, place: Path) -> Lists:

@@ -52,7 +52,7 @@ def split_record(
     rows: Annotation,
     store: Store,
     convention: str,
-    train_names: tuple[str, ...] | None,
+    train_names: frozenset[str] | None,
 ) -> SplitRecord:
     """Return the record of one split of a download; raises InputError on a bad pair list."""
     crop = CROP if convention == LOWRES_CROP else None
@@ -72,5 +72,5 @@ def split_record(
         where=lists.pairs or lists.annotation,
         frame=FRAMES[dataset],
         convention=convention,
-        train_names=frozenset(train_names) if train_names is not None else None,
+        train_names=train_names,
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcdms_data.layouts.annotation import read_annotation_rows, read_names
-from pcdms_data.layouts.download_lists import SPLITS, find_lists, require_lists
+from pcdms_data.layouts.annotation import read_annotation_rows
+from pcdms_data.layouts.download_lists import SPLITS, require_lists, train_names
 from pcdms_data.layouts.download_split import choose_store, split_record
 from pcdms_data.layouts.downloads import has_fashion_store
 from pcdms_data.layouts.split import SplitRecord
@@ -48,11 +48,9 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
     if store.problems:
         more = f" (and {len(store.problems) - 1} more)" if len(store.problems) > 1 else ""
         raise InputError(f"{store.problems[0]}{more}")
-    train = find_lists(dataset, "train", root)
-    train_names = read_names(train.names or train.annotation) if train is not None else None
-    record = split_record(
-        dataset, lists, read_annotation_rows(lists.annotation), store, convention, train_names
-    )
+    rows = read_annotation_rows(lists.annotation)
+    trained = train_names(dataset, root)
+    record = split_record(dataset, lists, rows, store, convention, trained)
     for picture in record.pictures:
         inside(root, picture.path)
     return record

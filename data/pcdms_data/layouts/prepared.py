@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pcdms_data.layouts.split import FRAMES, SplitRecord
 from pcdms_data.pair_set import SliceColumn
 from pcdms_data.people.presets import check_choice
-from pcdms_data.preparing.columns import SLICE, points
+from pcdms_data.preparing.columns import SLICE, flags, numbers, points
 from pcdms_data.preparing.manifest import Document, check_sizes, holds_manifest, read_manifest
 from pcdms_data.tables import inside, safe_name
 from pcdms_data.types import InputError, Keypoints, Picture
@@ -61,15 +62,16 @@ def _record(
     handles = {frame: _pictures(root, place / "images") for frame, place in places.items()}
     tables = [_open(path) for path in _files(root, places[base] / "images")]
     xy = np.concatenate([points(table["keypoints"]) for table in tables])
-    visible = np.concatenate([_flags(table["visible"]) for table in tables])
+    visible = np.concatenate([flags(table["visible"]) for table in tables])
     pairs = pa.concat_tables([_open(path) for path in _files(root, places[base] / "pairs")])
-    rows = np.stack([pairs[name].to_numpy() for name in ("source", "target")], axis=1)
+    ends = [_codes(pairs[name], np.dtype(np.int32)) for name in ("source", "target")]
+    rows = np.stack(ends, axis=1)
     if rows.size and not 0 <= rows.min() <= rows.max() < len(xy):
         raise InputError(f"{places[base] / 'pairs'} has rows outside of the table of pictures")
     return SplitRecord(
         pictures=handles[base],
         keypoints=[Keypoints(at, seen, base) for at, seen in zip(xy, visible, strict=True)],
-        rows=rows.astype(np.int32),
+        rows=rows,
         where=places[base],
         frame=base if plain else None,
         convention=str(document["convention"]),
@@ -108,16 +110,16 @@ def _slices(pairs: pa.Table) -> dict[str, SliceColumn]:
     features = json.loads(pairs.schema.metadata[b"huggingface"])["info"]["features"]
     return {
         name.removeprefix(SLICE): SliceColumn(
-            tuple(features[name]["names"]), pairs[name].to_numpy().astype(np.int16)
+            tuple(features[name]["names"]), _codes(pairs[name], np.dtype(np.int64)).astype(np.int16)
         )
         for name in pairs.schema.names
         if name.startswith(SLICE)
     }
 
 
-def _flags(column: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat, dtype=np.bool_).reshape(len(column), -1)
+def _codes(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    chunks = [numbers(chunk, dtype) for chunk in column.chunks]
+    return np.concatenate(chunks) if chunks else np.zeros(0, dtype=dtype)
 
 
 def _files(root: Path, folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcdms_data.pair_set import PairRows, SliceColumn
-from pcdms_data.types import InputError, K, Keypoints
+from pcdms_data.types import K, Keypoints
 
 if TYPE_CHECKING:
     import datasets
@@ -91,19 +91,38 @@ def pair_table(schema: pa.Schema, rows: PairRows, slices: Mapping[str, SliceColu
 def points(column: pa.ChunkedArray) -> NDArray[np.float32]:
     """Return a column of key points as (N, K, 2), whether or not `datasets` is imported.
 
-    Raises InputError where the column does not hold (K, 2) numbers in every row.
+    Raises ValueError where the column does not hold (K, 2) numbers in every row.
     """
-    found = [_flat(chunk).reshape(-1, K, 2) for chunk in column.chunks if len(chunk)]
-    values = np.concatenate(found) if found else np.zeros((0, K, 2), dtype=np.float32)
-    if len(values) != len(column):
-        raise InputError(f"a column of key points has rows of other sizes than {K}x2")
-    return values
+    found = []
+    for chunk in column.chunks:
+        lists = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
+        flat = numbers(lists.flatten().flatten(), np.dtype(np.float32))
+        found.append(flat.reshape(len(chunk), K, 2))
+    return np.concatenate(found) if found else np.zeros((0, K, 2), dtype=np.float32)
 
 
-def _flat(chunk: pa.Array) -> NDArray[np.float32]:
-    storage = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
-    values: NDArray[np.float32] = storage.flatten().flatten().to_numpy(zero_copy_only=False)
-    return values
+def flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Return a column of joint flags as (N, K); raises ValueError on rows of another length."""
+    found = []
+    for chunk in column.chunks:
+        flat = chunk.flatten()
+        bits = np.frombuffer(flat.buffers()[1], dtype=np.uint8)
+        last = flat.offset + len(flat)
+        every = np.unpackbits(bits, bitorder="little")[flat.offset : last]
+        found.append(every.astype(np.bool_).reshape(len(chunk), K))
+    return np.concatenate(found) if found else np.zeros((0, K), dtype=np.bool_)
+
+
+def numbers(array: pa.Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array of numbers without nulls as it lies in the file, not copied.
+
+    PyArrow's own `to_numpy` imports pandas, which costs more time than reading the whole dataset.
+    Raises ValueError on nulls and on numbers of another width.
+    """
+    if array.null_count or array.type.bit_width != dtype.itemsize * 8:
+        raise ValueError(f"a column holds {array.type} with {array.null_count} nulls")
+    whole = np.frombuffer(array.buffers()[1], dtype=dtype)
+    return whole[array.offset : array.offset + len(array)]
 
 
 def _points(values: NDArray[np.float32], kind: pa.DataType) -> pa.Array:

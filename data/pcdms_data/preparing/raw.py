@@ -17,6 +17,7 @@ from pcdms_data.layouts.download_lists import (
     find_lists,
     missing_lists,
     paired_names,
+    train_names,
 )
 from pcdms_data.layouts.download_split import choose_store, split_record
 from pcdms_data.layouts.downloads import street_stores
@@ -91,11 +92,10 @@ def read_download(
             reading.remarks.append(f"split {split} is left out: {place} has no annotation of it")
     if dataset == "deepfashion" and root.is_dir():
         reading.problems += _list_problems(root)
-    train = found.get("train") or find_lists(dataset, "train", place)
     seen_archives: set[Path] = set()
     for lists in found.values():
         if lists is not None:
-            _read_split(dataset, root, lists, convention, train, reading, seen_archives)
+            _read_split(dataset, root, lists, convention, place, reading, seen_archives)
     return reading
 
 
@@ -120,7 +120,7 @@ def _read_split(
     root: Path,
     lists: Lists,
     convention: str | None,
-    train: Lists | None,
+    place: Path,
     reading: Reading,
     seen_archives: set[Path],
 ) -> None:
@@ -138,8 +138,8 @@ def _read_split(
     if unknown or store.problems:
         return
     try:
-        train_names = read_names(train.names or train.annotation) if train is not None else None
-        record = split_record(dataset, lists, rows, store, made, train_names)
+        trained = train_names(dataset, place)
+        record = split_record(dataset, lists, rows, store, made, trained)
         name = "market" if dataset == "market1501" else "inshop"
         reading.sets.append(build(record, dataset, lists.split, name))
         if lists.names is not None:
