@@ -211,16 +211,26 @@ def test_pictures_of_256_are_cut_to_the_frame_of_the_key_points(tmp_path, stem, 
     assert pair.target_pose.size == (256, 176)
 
 
-def test_high_resolution_pictures_are_whole_and_parsing_maps_become_masks(tmp_path):
+def test_high_resolution_pictures_are_whole(tmp_path):
     root = write_lists(tmp_path, "fasion")
     pixels = [write_picture(root / "test" / name, (256, 256)) for name in (FRONT, BACK)]
+    assert np.array_equal(load_picture(load_pairs("deepfashion", root)[0].source), pixels[0])
+
+
+@pytest.mark.parametrize("width", [176, 256])
+def test_parsing_maps_become_masks_in_the_frame_of_the_picture(tmp_path, width):
+    root = write_lists(tmp_path, "fasion")
+    pixels = [write_picture(root / "test" / name, (256, width)) for name in (FRONT, BACK)]
     labels = np.zeros((256, 256), dtype=np.uint8)
-    labels[20:30] = 7
+    labels[20:30, 90:] = 7
     save_picture(root / "testSPL8" / f"{BACK[:-4]}.png", labels)
     pairs = load_pairs("deepfashion", root)
-    assert np.array_equal(load_picture(pairs[0].source), pixels[0])
-    assert np.array_equal(load_labels(pairs[0].target_mask), labels)
+    assert pairs.layout == "gfla"
+    content = pixels[0][:, 40:216] if width == 256 else pixels[0]
+    assert np.array_equal(load_picture(pairs[0].source), content)
+    assert np.array_equal(load_labels(pairs[0].target_mask), labels[:, 40:216])
     assert pairs.mask_handles[0] is None
+    assert pairs.convention == ("lowres_crop" if width == 256 else "highres_resize")
 
 
 def test_split_lists_tell_seen_items_and_must_fit_the_annotation(tmp_path):

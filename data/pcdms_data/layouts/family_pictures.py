@@ -65,16 +65,19 @@ def find_pictures(
     ]
 
 
-def find_masks(root: Path, folder: str, names: Sequence[str]) -> list[Picture | None] | None:
+def find_masks(root: Path, folder: Path, names: Sequence[str]) -> list[Picture | None] | None:
     """Return the label map of each picture, `<name>.png` in `folder`; None where it has none.
 
-    None for all where `folder` is empty or not there. Raises InputError on a map outside `root`.
+    Where the first map is 256x256, all are cut to `CROP`. None for all where `folder` is not there.
+    Raises InputError on a map outside `root`.
     """
-    if not folder or not (root / folder).is_dir():
+    if not folder.is_dir():
         return None
-    here = {path.name: inside(root, path) for path in (root / folder).iterdir()}
-    paths = ((png_name(name), here.get(png_name(name))) for name in names)
-    return [Picture(name, path) if path is not None else None for name, path in paths]
+    here = {path.name: inside(root, path) for path in folder.iterdir()}
+    maps = [(png_name(name), here.get(png_name(name))) for name in names]
+    first = next((path for _, path in maps if path is not None), None)
+    crop = CROP if first is not None and _is_padded(root, first) else None
+    return [Picture(name, path, crop=crop) if path is not None else None for name, path in maps]
 
 
 def _is_padded(root: Path, path: Path) -> bool:

@@ -93,7 +93,9 @@ def read_family(root: Path, files: FamilyFiles, dataset: str, split: str) -> Spl
         where=pairs or annotation,
         frame=FRAMES[dataset],
         convention=files.convention,
-        masks=find_masks(root, files.masks.format(split=split), rows.names),
+        masks=find_masks(root, annotation.parent / files.masks.format(split=split), rows.names)
+        if files.masks
+        else None,
         train_names=train_names,
     )
 
