@@ -120,6 +120,31 @@ def test_formats_whose_size_is_not_known_are_not_decoded(content, tmp_path):
         load_picture(Picture("odd.png", path))
 
 
+def npy_bytes(shape, content=b""):
+    stream = io.BytesIO()
+    head = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, head)
+    return stream.getvalue() + content
+
+
+def test_a_map_that_promises_more_than_it_holds_is_refused_by_name(tmp_path):
+    path = tmp_path / "map.npy"
+    path.write_bytes(npy_bytes((10**6, 10**7)))
+    with pytest.raises(PictureError, match=r"map\.npy cannot be read"):
+        load_labels(Picture("map.npy", path))
+    path.write_bytes(npy_bytes((2, 3), bytes(range(6))))
+    assert load_labels(Picture("map.npy", path)).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_map_over_the_limit_is_refused_by_name(tmp_path):
+    path = tmp_path / "map.npy"
+    path.write_bytes(npy_bytes((8192, 8193)))
+    with path.open("r+b") as file:  # a hole, which takes no room on the disk
+        file.truncate(path.stat().st_size + 8192 * 8193)
+    with pytest.raises(PictureError, match=r"map\.npy is \(8192, 8193\), expected 67108864 values"):
+        load_labels(Picture("map.npy", path))
+
+
 @pytest.fixture
 def tree(tmp_path):
     root = tmp_path / "root"

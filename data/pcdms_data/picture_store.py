@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_data.lmdb_store import DATA_FILE, open_lmdb
+from pcdms_data.picture_limits import LARGEST_PIXELS
 from pcdms_data.types import Picture, PictureError
 
 IMAGE_COLUMN = "image"
@@ -80,19 +81,25 @@ def array_row(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
 
 def _whole_array(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
     try:
-        array = np.load(picture.path, allow_pickle=False)
+        # Mapped, a head that promises more than the file holds is refused before memory is taken.
+        array = np.load(picture.path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise PictureError(
             f"picture array {picture.path} cannot be read, expected a .npy file of numbers"
         ) from error
     plain = isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+    if plain and array.size > LARGEST_PIXELS:
+        raise PictureError(
+            f"picture array {picture.path} is {array.shape}, expected {LARGEST_PIXELS} values at "
+            "most"
+        )
     if not plain or array.ndim != dimensions or not ((array >= 0) & (array <= 255)).all():
         found = f"{array.dtype} {array.shape}" if plain else "no array of numbers"
         raise PictureError(
             f"picture array {picture.path} is {found}, expected {dimensions} dimensions and whole "
             "numbers from 0 to 255"
         )
-    values = array.astype(np.uint8)
+    values = np.asarray(array).astype(np.uint8)
     if not np.array_equal(values, array):
         raise PictureError(f"picture array {picture.path} holds fractions, expected whole numbers")
     return values
