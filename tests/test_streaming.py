@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 from tiny_pairs import make_gallery
 
+from pcdms_data import stream_batches
 from pcdms_data.images import load_batch, load_picture
 from pcdms_data.pair_set import PairSet, ordered_pairs
 from pcdms_data.pixel_cache import with_pixels
-from pcdms_data.streaming import batch_order, stream_batches
+from pcdms_data.streaming import batch_order
 from pcdms_data.streaming_speed import streaming_speed
 from pcdms_data.types import Gallery, InputError, Picture, PictureError
 
