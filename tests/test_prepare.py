@@ -1,5 +1,6 @@
 """Preparing: everything is checked first, the tables equal direct reading, kills lose nothing."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -69,6 +70,10 @@ def test_prepared_pictures_pairs_and_slices_equal_direct_reading(download, tmp_p
     made = prepare(download.root, tmp_path / "out")
     assert made.manifest["convention"] == "lowres_crop"
     assert made.manifest["kernel"] == "pil-bicubic-u8"
+    assert made.manifest["lists"] == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in download.root.glob("*.csv")
+    }
     for split in ("test", "train"):
         direct = load_pairs("deepfashion", download.root, split=split)
         stored = load_pairs("deepfashion", tmp_path / "out", split=split)
@@ -213,6 +218,19 @@ def test_locked_and_cut_archives_are_listed_by_name(download, tmp_path):
     archive.write_bytes(whole[: len(whole) // 2])
     ((kind, text),) = problems_of(archive, tmp_path, annotations=download.root)
     assert (kind, text) == ("archive", f"{archive}: is cut short or no zip archive")
+
+
+def test_a_locked_archive_of_the_other_resolution_is_no_hindrance(download, tmp_path):
+    root = tmp_path / "raw"
+    shutil.copytree(download.root, root)
+    locked = pack(root / "Img" / "img", root / "Img" / "img_highres.zip", root / "Img")
+    lock_members(locked, "/")
+    made = prepare(root, tmp_path / "out").manifest
+    assert made["convention"] == "lowres_crop"
+    shutil.rmtree(tmp_path / "out")
+    found = problems_of(root, tmp_path, convention="highres_resize")
+    assert len(found) == 32
+    assert all("img_highres.zip" in text and "password" in text for _, text in found)
 
 
 def test_a_split_without_annotations_is_left_out_or_a_problem_when_asked_for(own, tmp_path):

@@ -33,7 +33,7 @@ class Picture:
     `name` is the flat file name with extension. What `path` is decides how it is read: an image
     file, or a NumPy file of one map; with `row` >= 0 a NumPy file of uint8 (N, H, W, 3) pictures or
     (N, H, W) labels, or an Arrow file with encoded pictures in its column `image`; with a `key` an
-    lmdb folder.
+    lmdb folder or a zip archive (`.zip`).
     `crop` = (left, top, right, bottom) in pixels of the stored picture is what is used of it.
     """
 

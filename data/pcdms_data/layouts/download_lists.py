@@ -64,7 +64,7 @@ def missing_lists(dataset: str, split: str, place: Path) -> str:
     return (
         f"{place} holds no annotation file of split {split!r}, expected "
         f"{stem}-annotation-{split}.csv: the pictures come without the 18 key points; give the "
-        "file with --annotations or make one with `pcdms-bench data pose`"
+        "file with --annotations or make one with `pcdms-bench data pose --format patn`"
     )
 
 

@@ -60,6 +60,10 @@ def _record(
     root: Path, document: Document, places: dict[Frame, Path], base: Frame, plain: bool
 ) -> SplitRecord:
     handles = {frame: _pictures(root, place / "images") for frame, place in places.items()}
+    names = [picture.name for picture in handles[base]]
+    for frame, pictures in handles.items():
+        if [picture.name for picture in pictures] != names:
+            raise InputError(f"{places[frame]} holds other pictures than {places[base]}")
     tables = [_open(path) for path in _files(root, places[base] / "images")]
     xy = np.concatenate([points(table["keypoints"]) for table in tables])
     visible = np.concatenate([flags(table["visible"]) for table in tables])

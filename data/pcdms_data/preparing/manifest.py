@@ -15,6 +15,10 @@ FORMAT = "pcdms-prepared"
 VERSION = 1
 FIRST_BYTES = 256
 
+_PARTS: dict[str, type] = {
+    "dataset": str, "convention": str, "resolutions": list, "splits": dict, "files": dict,
+}  # fmt: skip
+
 Document = dict[str, Any]
 
 
@@ -43,6 +47,9 @@ def read_manifest(root: Path) -> Document:
             f"{path} has version {document.get('version')!r}, expected {VERSION}: prepare the "
             "dataset again"
         )
+    for key, kind in _PARTS.items():
+        if not isinstance(document.get(key), kind):
+            raise InputError(f"{path} has no {key!r}, expected the manifest of a prepared dataset")
     return document
 
 

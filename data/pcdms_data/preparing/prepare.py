@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock, Timeout
 
-from pcdms_data.cache import MANIFEST
+from pcdms_data.cache import MANIFEST, file_sha256
 from pcdms_data.images import write_atomically
 from pcdms_data.pair_set import PairSet
 from pcdms_data.preparing.columns import image_features, pair_features, pair_table
@@ -56,10 +56,16 @@ def refuse_filled(out: Path) -> None:
 
 
 def prepare(
-    sets: Sequence[PairSet], out: Path, recipe: Recipe, workers: int, follow: Follow
+    sets: Sequence[PairSet],
+    out: Path,
+    recipe: Recipe,
+    workers: int,
+    follow: Follow,
+    lists: Sequence[Path] = (),
 ) -> Document:
     """Write the splits of one dataset as a prepared dataset `out`; return its manifest.
 
+    `lists` are the text files that the splits were read from; the manifest names their SHA-256.
     Raises UnfitError with the whole list where pictures cannot be decoded, InputError where `out`
     is not empty or another call is at work on it.
     """
@@ -83,6 +89,7 @@ def prepare(
         ]
         _remove_strangers(partial, wanted)
         document = _manifest(sets, partial, recipe, workers, follow("hashing"))
+        document["lists"] = {path.name: file_sha256(path) for path in lists}
         write_atomically(partial / MANIFEST, json.dumps(document, indent=1).encode())
         (partial / _LOCK).unlink()
         if out.exists():

@@ -43,11 +43,12 @@ _INSHOP_LISTS: dict[str, Callable[[Path], object]] = {
 
 @dataclass
 class Reading:
-    """The splits that could be read, every problem, and remarks that stop nothing."""
+    """The splits that could be read, every problem, remarks that stop nothing, the lists used."""
 
     sets: list[PairSet] = field(default_factory=list[PairSet])
     problems: list[Problem] = field(default_factory=list[Problem])
     remarks: list[str] = field(default_factory=list[str])
+    lists: list[Path] = field(default_factory=list[Path])
 
 
 def is_download(dataset: str, root: Path, annotations: Path | None, layout: str | None) -> bool:
@@ -124,6 +125,8 @@ def _read_split(
     reading: Reading,
     seen_archives: set[Path],
 ) -> None:
+    used = (lists.annotation, lists.pairs, lists.names)
+    reading.lists += [path for path in used if path is not None]
     try:
         rows = read_annotation_rows(lists.annotation)
         store, made = choose_store(root, dataset, lists.split, convention)

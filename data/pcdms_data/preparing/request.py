@@ -74,7 +74,7 @@ def prepare_dataset(request: Request, out: Path, follow: Follow) -> Prepared:
     sizes = tuple(dict.fromkeys(request.resolutions)) or (reading.sets[0].resolution,)
     recipe = Recipe(sizes, request.encoding, request.kernel)
     remarks = (*reading.remarks, *_enlarged(reading.sets, sizes))
-    return Prepared(prepare(reading.sets, out, recipe, workers, follow), remarks)
+    return Prepared(prepare(reading.sets, out, recipe, workers, follow, reading.lists), remarks)
 
 
 def _root(request: Request) -> Path | None:
