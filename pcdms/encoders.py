@@ -6,7 +6,6 @@ Published: OpenCLIP ViT-H/14 and DINOv2-giant, both fed CLIP-normalised 224 x 22
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,16 +66,3 @@ def source_tokens(encoder: Dinov2Model, pixels: Tensor) -> Tensor:
     """Return all tokens (B, T, Dt) after the final layer norm, class token first."""
     out: Any = encoder(pixel_values=pixels.to(encoder.device, encoder.dtype))
     return out.last_hidden_state.float()
-
-
-def in_chunks(rows: int, chunk: int, compute: Callable[[NDArray[np.intp]], Tensor]) -> Tensor:
-    """Return `compute` over row numbers 0..rows-1 in padded chunks of equal size, joined.
-
-    The last chunk repeats its last row: networks always see `chunk` rows, so the result of a row
-    does not depend on how many rows there are.
-    """
-    parts = []
-    for start in range(0, rows, chunk):
-        index = np.minimum(np.arange(start, start + chunk), rows - 1)
-        parts.append(compute(index)[: min(chunk, rows - start)])
-    return torch.cat(parts)

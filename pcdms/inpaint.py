@@ -7,6 +7,8 @@ the pose features after `conv_in`, so no copy of it is needed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +19,37 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from pcdms.projection import ImageProjection, zero_rows
+
+
+class PoseConvolution(nn.Conv2d):
+    """First convolution of the UNet, which adds the pose features to its result.
+
+    They are lent for the time of a call (`lend`). A hook set in every call would do the same, but
+    compilation could not follow it. Names of weights are the stock ones.
+    """
+
+    pose: Tensor | None = None
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (B, Cout, h, w) of values (B, Cin, h, w), the pose added where one is lent."""
+        out = super().forward(values)
+        return out if self.pose is None else out + self.pose.to(out.dtype)
+
+    @contextmanager
+    def lend(self, pose: Tensor) -> Iterator[None]:
+        """Add `pose` (B, Cout, h, w) within the block."""
+        self.pose = pose
+        try:
+            yield
+        finally:
+            self.pose = None
+
+    @classmethod
+    def like(cls, stock: nn.Conv2d) -> PoseConvolution:
+        """Return a convolution with the weights of `stock`, which has no dilation or groups."""
+        made = cls.__new__(cls)
+        made.__dict__.update(stock.__dict__)
+        return made
 
 
 class InpaintModel(ModelMixin, ConfigMixin):
@@ -39,6 +72,7 @@ class InpaintModel(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.unet = UNet2DConditionModel.from_config(unet_config)
+        self.unet.conv_in = PoseConvolution.like(self.unet.conv_in)
         self.pose_proj = ControlNetConditioningEmbedding(
             self.unet.config["block_out_channels"][0], 3, tuple(pose_channels)
         )
@@ -72,12 +106,7 @@ class InpaintModel(ModelMixin, ConfigMixin):
 
         Sampling computes `context` and `pose_features` once and calls this in every step.
         """
-
-        def add_pose(module: nn.Module, args: tuple[Tensor], out: Tensor) -> Tensor:
-            return out + pose_features.to(out.dtype)
-
-        handle = self.unet.conv_in.register_forward_hook(add_pose)
-        try:
+        with self.unet.conv_in.lend(pose_features):
             return self.unet(
                 latents,
                 timestep,
@@ -85,8 +114,6 @@ class InpaintModel(ModelMixin, ConfigMixin):
                 class_labels=label if self.unet.class_embedding is not None else None,
                 return_dict=False,
             )[0]
-        finally:
-            handle.remove()
 
     def forward(
         self,

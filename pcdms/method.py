@@ -6,7 +6,9 @@ reads the pictures of `inpaint`. What exists is kept, so an interrupted run cont
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +16,40 @@ import torch
 from numpy.typing import NDArray
 
 from pcdms.embedding_file import EmbeddingRows, read_embeddings, write_embeddings
+from pcdms.execution import CompileMode, Execution
+from pcdms.guidance import EVERYWHERE, Interval
 from pcdms.model_directory import Given, missing_parts, weights_digest
+from pcdms.overlap import PictureWriter, ahead
 from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_config import load_pipeline_config
 from pcdms.pipeline_settings import Sampling
 from pcdms.sampling import NullMode
 from pcdms.schedulers import FinalSigma
+from pcdms.stage_files import (
+    Chosen,
+    LoadedPairs,
+    coarse_pictures,
+    finished,
+    pieces,
+    read_pairs,
+    starting_samples,
+)
+from pcdms.stage_files import sample_name as sample_name  # also for callers
 from pcdms.stages import parse_stages, parts_for
-from pcdms_data.images import load_batch, load_picture, save_picture
-from pcdms_data.types import Batch, InputError, Keypoints, Pair, Picture, PictureError
+from pcdms_data.types import Batch, InputError, Keypoints, Pair
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "people-tiny"
 """The model directory that ships with the package."""
 
 Progress = Callable[[int, int], None]
 """Called with (pairs done, pairs in all) of a stage."""
-Chosen = Mapping[str, int]
-"""{pair_id: sample of the stage before that every sample of a stage starts from}."""
 
 ORIGINS = {"vae": "--vae", "image_encoder": "--encoders", "source_encoder": "--encoders"}
 """Part that no published checkpoint holds -> the option that names a folder with it."""
 
 BATCHES_PER_CALL = 4
+STORE_EVERY_S = 10.0
+"""Embeddings are one file, which is written whole: not after every call."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -50,7 +64,8 @@ class PCDMsMethod:
 
     `steps` and `guidance` default to those of the model directory. The pseudo-stage `truth` puts
     the true target embedding in the prior's place and is no stage that leaves files. `given` =
-    {part: folder} names parts that lie outside the model directory.
+    {part: folder} names parts that lie outside the model directory. A `pipeline` that is there
+    already is used as it is, in place of the model directory's.
     """
 
     name = "pcdms"
@@ -68,6 +83,11 @@ class PCDMsMethod:
         device: str = "cpu",
         dtype: str = "float32",
         given: Given | None = None,
+        guidance_interval: Interval = EVERYWHERE,
+        prior_steps: int | None = None,
+        channels_last: bool = False,
+        compile_mode: CompileMode = "",
+        pipeline: PCDMsPipeline | None = None,
     ) -> None:
         if dtype not in _DTYPES:
             raise InputError(f"unknown dtype {dtype!r}, expected one of {', '.join(_DTYPES)}")
@@ -77,7 +97,10 @@ class PCDMsMethod:
         self.steps, self.guidance = steps, guidance
         self.guidance_rescale, self.null, self.final_sigma = guidance_rescale, null, final_sigma
         self.chunk, self.device, self.dtype = chunk, device, dtype
-        self._pipeline: PCDMsPipeline | None = None
+        self.guidance_interval, self.prior_steps = guidance_interval, prior_steps
+        self.execution = Execution(channels_last, compile_mode)
+        self.execution.check()
+        self._pipeline = pipeline
 
     def unavailable(self) -> str | None:
         """Return why the method cannot run, or None."""
@@ -107,9 +130,22 @@ class PCDMsMethod:
         if self._pipeline is None:
             dtype = _DTYPES[self.dtype]
             self._pipeline = PCDMsPipeline.from_pretrained(
-                self.weights, self.device, dtype, "+".join(self.listed), self.null, self.given
+                self.weights,
+                self.device,
+                dtype,
+                "+".join(self.listed),
+                self.null,
+                self.given,
+                self.execution,
             )
         return self._pipeline
+
+    @property
+    def reduced_chunk(self) -> int | None:
+        """Rows a pass where memory did not suffice for `chunk`, else None."""
+        if self._pipeline is None or not self._pipeline.chunks.halved:
+            return None
+        return self._pipeline.chunks.size(self.chunk)
 
     def generate(
         self,
@@ -152,27 +188,15 @@ class PCDMsMethod:
             self.null,
             self.final_sigma,
             self.chunk,
+            self.guidance_interval,
+            self.prior_steps,
         )
         if stage == "prior":
             return self._prior(pairs, out, settings, progress)
         return self._pictures(stage, pairs, out, settings, progress, chosen or {})
 
-    def _decoded(
-        self, pairs: Sequence[Pair], failures: dict[str, str]
-    ) -> tuple[list[Pair], Batch | None]:
-        """Return the pairs that can be decoded and their batch; the others go to `failures`."""
-        frame = self.pipeline.config.frame
-        try:
-            return list(pairs), load_batch(pairs, frame) if pairs else None
-        except PictureError:
-            good: list[Pair] = []
-            for pair in pairs:
-                try:
-                    load_batch([pair], frame)
-                    good.append(pair)
-                except PictureError as error:
-                    failures[pair.pair_id] = str(error)
-            return good, load_batch(good, frame) if good else None
+    def _read(self, pairs: Sequence[Pair]) -> LoadedPairs:
+        return read_pairs(pairs, self.pipeline.config.frame)
 
     def _prior(
         self, pairs: Sequence[Pair], out: Path, settings: Sampling, progress: Progress | None
@@ -185,18 +209,25 @@ class PCDMsMethod:
             for pair in pairs
             if pair.pair_id not in known or len(known[pair.pair_id][0]) < settings.samples
         ]
-        size = self.chunk * BATCHES_PER_CALL
-        for start in range(0, len(todo), size):
-            good, batch = self._decoded(todo[start : start + size], failures)
-            if batch is not None:
-                framed = self.pipeline.framed(batch)
-                predicted = self.pipeline.run_prior_stage(framed, settings)
-                target = self.pipeline.embed(framed.target, self.chunk)
-                for row, pair in enumerate(good):
-                    known[pair.pair_id] = (predicted[row], target[row])
+        size, left = self.chunk * BATCHES_PER_CALL, len(todo)
+        stored = time.monotonic()
+        try:
+            for loaded in ahead(pieces(todo, size), self._read):
+                if loaded.batch is not None:
+                    predicted = self.pipeline.run_prior_stage(loaded.batch, settings)
+                    target = self.pipeline.embed(loaded.batch.target, self.chunk)
+                    for row, pair in enumerate(loaded.pairs):
+                        known[pair.pair_id] = (predicted[row], target[row])
+                failures |= loaded.lost
+                left = max(0, left - size)
+                if time.monotonic() - stored > STORE_EVERY_S:
+                    write_embeddings(path, known)
+                    stored = time.monotonic()
+                if progress is not None:
+                    progress(len(pairs) - left, len(pairs))
+        finally:
+            if todo:
                 write_embeddings(path, known)
-            if progress is not None:
-                progress(len(pairs) - len(todo) + min(start + size, len(todo)), len(pairs))
         return failures
 
     def _pictures(
@@ -214,43 +245,50 @@ class PCDMsMethod:
         embeddings = (
             read_embeddings(out / "embeddings.safetensors") if "prior" in self.stages else {}
         )
-        todo = [pair for pair in pairs if not _finished(folder, pair, settings.samples)]
-        size = self.chunk * BATCHES_PER_CALL
-        for start in range(0, len(todo), size):
-            part = todo[start : start + size]
-            if stage == "refine":
-                part = _with_coarse(part, out, settings.samples, chosen, failures)
-            good, batch = self._decoded(part, failures)
-            if batch is not None:
-                pictures = self._run(
-                    stage, good, self.pipeline.framed(batch), out, embeddings, settings, chosen
-                )
-                for pair, samples in zip(good, pictures, strict=True):
-                    for sample, picture in enumerate(samples):
-                        path = folder / sample_name(pair.pair_id, sample)
-                        if not path.exists():
-                            save_picture(path, np.ascontiguousarray(picture.transpose(1, 2, 0)))
-            if progress is not None:
-                progress(len(pairs) - len(todo) + min(start + size, len(todo)), len(pairs))
+        todo = [pair for pair in pairs if not finished(folder, pair, settings.samples)]
+        if not todo:
+            return failures
+        _ = self.pipeline  # loaded here: the thread that reads ahead needs its frame
+
+        def load(part: Sequence[Pair]) -> LoadedPairs:
+            if stage != "refine":
+                return self._read(part)
+            coarse, lost = coarse_pictures(part, out, settings.samples, chosen)
+            loaded = self._read([pair for pair in part if pair.pair_id in coarse])
+            rows = [coarse[pair.pair_id] for pair in loaded.pairs]
+            return replace(loaded, lost=lost | loaded.lost, coarse=np.array(rows))
+
+        size, left = self.chunk * BATCHES_PER_CALL, len(todo)
+        with PictureWriter() as writer:
+            for loaded in ahead(pieces(todo, size), load):
+                if loaded.batch is not None:
+                    pictures = self._run(stage, loaded, out, embeddings, settings, chosen)
+                    for pair, samples in zip(loaded.pairs, pictures, strict=True):
+                        for sample, picture in enumerate(samples):
+                            path = folder / sample_name(pair.pair_id, sample)
+                            if not path.exists():
+                                writer.save(path, picture)
+                failures |= loaded.lost
+                left = max(0, left - size)
+                if progress is not None:
+                    progress(len(pairs) - left, len(pairs))
         return failures
 
     def _run(
         self,
         stage: str,
-        pairs: Sequence[Pair],
-        batch: Batch,
+        loaded: LoadedPairs,
         out: Path,
         embeddings: EmbeddingRows,
         settings: Sampling,
         chosen: Chosen,
     ) -> NDArray[np.uint8]:
         """Return the pictures (B, S, 3, H, W) of one stage, from the files of the stage before."""
+        pairs, batch = loaded.pairs, loaded.batch
+        assert batch is not None
         if stage == "refine":
-            coarse = [
-                [_read(path) for path in _coarse_files(pair, out, settings.samples, chosen)]
-                for pair in pairs
-            ]
-            return self.pipeline.run_refine_stage(batch, np.array(coarse), settings)
+            assert loaded.coarse is not None
+            return self.pipeline.run_refine_stage(batch, loaded.coarse, settings)
         embedding: NDArray[np.float32] | None = None
         if "truth" in self.listed:
             truth = self.pipeline.embed(batch.target, self.chunk)
@@ -260,50 +298,12 @@ class PCDMsMethod:
             if missing:
                 raise InputError(f"{out}: stage prior left no embedding of {missing[0]}")
             embedding = np.stack(
-                [embeddings[p.pair_id][0][_starts(p, settings.samples, chosen)] for p in pairs]
+                [
+                    embeddings[p.pair_id][0][starting_samples(p, settings.samples, chosen)]
+                    for p in pairs
+                ]
             )
         return self.pipeline.run_inpaint_stage(batch, embedding, settings)
-
-
-def sample_name(pair_id: str, sample: int) -> str:
-    """Return the file name of a sample: `<pair_id>.png`, then `<pair_id>.<k>.png`."""
-    return f"{pair_id}.png" if sample == 0 else f"{pair_id}.{sample}.png"
-
-
-def _finished(folder: Path, pair: Pair, samples: int) -> bool:
-    return all((folder / sample_name(pair.pair_id, k)).is_file() for k in range(samples))
-
-
-def _starts(pair: Pair, samples: int, chosen: Chosen) -> list[int]:
-    """Return, for each sample, which sample of the stage before it starts from."""
-    if pair.pair_id in chosen:
-        return [chosen[pair.pair_id]] * samples
-    return list(range(samples))
-
-
-def _coarse_files(pair: Pair, out: Path, samples: int, chosen: Chosen) -> list[Path]:
-    starts = _starts(pair, samples, chosen)
-    return [out / "inpaint" / sample_name(pair.pair_id, k) for k in starts]
-
-
-def _with_coarse(
-    pairs: Sequence[Pair], out: Path, samples: int, chosen: Chosen, failures: dict[str, str]
-) -> list[Pair]:
-    """Return the pairs with readable pictures of `inpaint`; the others go to `failures`."""
-    good: list[Pair] = []
-    for pair in pairs:
-        try:
-            for path in dict.fromkeys(_coarse_files(pair, out, samples, chosen)):
-                _read(path)
-            good.append(pair)
-        except PictureError as error:
-            failures[pair.pair_id] = str(error)
-    return good
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    picture = load_picture(Picture(path.name, path))
-    return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
 def generate_picture(

@@ -17,38 +17,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPVisionModelWithProjection, Dinov2Model
 
-from pcdms.encoders import (
-    encoder_pixels,
-    image_embedding,
-    in_chunks,
-    null_pixels,
-    pose_vectors,
-    source_tokens,
-)
+from pcdms.execution import Execution
+from pcdms.frozen_parts import FrozenParts
+from pcdms.guidance import EVERYWHERE, Interval
 from pcdms.inpaint import InpaintModel
 from pcdms.model_directory import Given, check_fit, load_part, save_part
 from pcdms.pipeline_config import PipelineConfig, load_pipeline_config
-from pcdms.pipeline_settings import Sampling, StageOutputs, draw_noise, in_frame
+from pcdms.pipeline_settings import Sampling, StageOutputs, draw_noise
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
-from pcdms.sampling import (
-    NullMode,
-    decode_latents,
-    encode_latents,
-    run_inpaint,
-    run_prior,
-    run_refine,
-    to_signed,
-)
+from pcdms.sampling import NullMode, decode_latents, run_inpaint, run_prior, run_refine
 from pcdms.schedulers import FinalSigma
 from pcdms.stages import PARTS, parse_stages, parts_for
-from pcdms_data.pose_drawing import draw_pose
-from pcdms_data.types import Batch, InputError
+from pcdms_data.types import Batch
 
 PRIOR_GUIDANCE = 0.0
 
 
-class PCDMsPipeline:
+class PCDMsPipeline(FrozenParts):
     """The published three-stage pipeline over whole batches, on one device."""
 
     def __init__(
@@ -61,13 +47,10 @@ class PCDMsPipeline:
         image_encoder: CLIPVisionModelWithProjection | None,
         source_encoder: Dinov2Model | None,
     ) -> None:
-        self.config = config
+        super().__init__(config, vae, image_encoder, source_encoder)
         self.prior = prior
         self.inpaint = inpaint
         self.refine = refine
-        self.vae = vae
-        self.image_encoder = image_encoder
-        self.source_encoder = source_encoder
 
     @classmethod
     def from_pretrained(
@@ -78,11 +61,13 @@ class PCDMsPipeline:
         stages: str = "prior+inpaint+refine",
         null: NullMode = "published",
         given: Given | None = None,
+        execution: Execution | None = None,
     ) -> PCDMsPipeline:
         """Return the pipeline of a model directory in eval mode.
 
         Only the parts that `stages` need are loaded. `given` = {part: folder} replaces parts of the
-        directory, or stands in for those it lacks (`pcdms.part_sources.given_parts`).
+        directory, or stands in for those it lacks (`pcdms.part_sources.given_parts`). The networks
+        compute in `dtype`; schedules, guidance, latents and embeddings stay in float32.
 
         Raises:
             InputError: a part is missing, has missing or surplus weights (they are listed), or does
@@ -97,6 +82,8 @@ class PCDMsPipeline:
                 # The plain method: diffusers' own warns about modules to keep in float32, of which
                 # these networks have none.
                 parts[name] = nn.Module.to(parts[name], dtype=dtype)
+            if execution is not None:
+                execution.apply(name, parts[name])
         check_fit(config, parts, root)
         return cls(config, **parts)
 
@@ -133,14 +120,27 @@ class PCDMsPipeline:
         guidance_rescale: float = 0.0,
         final_sigma: FinalSigma = "sigma_min",
         chunk: int = 8,
+        guidance_interval: Interval = EVERYWHERE,
+        prior_steps: int | None = None,
     ) -> StageOutputs:
         """Return the outputs of the named stages for every pair of `batch`.
 
-        `steps` and `guidance` default to those of the model directory (20 and 2.0 as published).
+        `steps` (of the stages `inpaint` and `refine`), `prior_steps` and `guidance` default to
+        those of the model directory (20, 20 and 2.0 as published). `chunk` rows pass through a
+        network at once; where they do not fit in memory they are halved (`chunks.halved`).
         """
         names = parse_stages(stages)
         settings = Sampling(
-            seed, samples, steps, guidance, guidance_rescale, null, final_sigma, chunk
+            seed,
+            samples,
+            steps,
+            guidance,
+            guidance_rescale,
+            null,
+            final_sigma,
+            chunk,
+            guidance_interval,
+            prior_steps,
         )
         batch = self.framed(batch)
         embedding = inpaint = refine = None
@@ -156,49 +156,10 @@ class PCDMsPipeline:
             refine = self.run_refine_stage(batch, inpaint, settings)
         return StageOutputs(embedding, inpaint, refine)
 
-    def framed(self, batch: Batch) -> Batch:
-        """Return `batch` in the model's frame."""
-        return in_frame(batch, self.config.frame)
-
-    @torch.inference_mode()
-    def embed(self, pictures: NDArray[np.uint8], chunk: int = 8) -> NDArray[np.float32]:
-        """Return the global embeddings (B, D) of pictures (B, 3, H, W) uint8."""
-        encoder = self._part(self.image_encoder, "image_encoder")
-        pixels = encoder_pixels(pictures, self.config.image_encoder)
-        rows = in_chunks(len(pixels), chunk, lambda index: image_embedding(encoder, pixels[index]))
-        return rows.cpu().numpy()
-
-    @torch.inference_mode()
-    def tokens(self, pictures: NDArray[np.uint8], chunk: int = 8) -> Tensor:
-        """Return the source encoder's tokens (B, T, Dt) of pictures (B, 3, H, W) uint8."""
-        encoder = self._part(self.source_encoder, "source_encoder")
-        pixels = encoder_pixels(pictures, self.config.source_encoder)
-        return in_chunks(len(pixels), chunk, lambda index: source_tokens(encoder, pixels[index]))
-
-    def pose_vectors(self, xy: NDArray[np.float32], visible: NDArray[np.bool_]) -> Tensor:
-        """Return (B, 2K) in [0, 1] of key points in the model's frame, zeros where missing."""
-        return pose_vectors(xy, visible, self.config.frame).to(self.device)
-
-    def pose_images(self, batch: Batch) -> Tensor:
-        """Return (B, 3, H, 2W) in [-1, 1]: source pose | target pose."""
-        size = self.config.frame
-        rows = [
-            np.concatenate([draw_pose(sxy, sv, size, size), draw_pose(txy, tv, size, size)], axis=1)
-            for sxy, sv, txy, tv in zip(
-                batch.source_xy,
-                batch.source_visible,
-                batch.target_xy,
-                batch.target_visible,
-                strict=True,
-            )
-        ]
-        drawn = torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).contiguous()
-        return to_signed(drawn, torch.float32).to(self.device)
-
     def run_prior_stage(self, batch: Batch, settings: Sampling) -> NDArray[np.float32]:
         """Return predicted target embeddings (B, S, D) of a batch in the model's frame."""
-        model = self._part(self.prior, "prior")
-        steps = self.config.prior_steps
+        model = self.part(self.prior, "prior")
+        steps = self.config.prior_steps if settings.prior_steps is None else settings.prior_steps
         source = torch.from_numpy(self.embed(batch.source, settings.chunk)).to(self.device)
         poses = (
             self.pose_vectors(batch.source_xy, batch.source_visible),
@@ -213,22 +174,21 @@ class PCDMsPipeline:
                 model, source[pair], poses[0][pair], poses[1][pair], noise, steps, PRIOR_GUIDANCE
             )
 
-        rows = in_chunks(len(source) * settings.samples, settings.chunk, compute)
+        rows = self.chunks.run(len(source) * settings.samples, settings.chunk, compute)
         return rows.reshape(len(source), settings.samples, -1).float().cpu().numpy()
 
     def run_inpaint_stage(
         self, batch: Batch, embedding: NDArray[np.float32] | None, settings: Sampling
     ) -> NDArray[np.uint8]:
         """Return coarse pictures (B, S, 3, H, W) uint8; without `embedding`, the null embedding."""
-        model, vae = self._part(self.inpaint, "inpaint"), self._part(self.vae, "vae")
+        model, vae = self.part(self.inpaint, "inpaint"), self.part(self.vae, "vae")
         tokens = self.tokens(batch.source, settings.chunk)
         if embedding is None:
-            row = self._null_embedding(settings.null).cpu().numpy()
+            row = self._missing_embedding(settings.null).cpu().numpy()
             embedding = np.broadcast_to(row, (len(tokens), settings.samples, row.shape[-1])).copy()
         target = torch.from_numpy(embedding.reshape(-1, embedding.shape[-1])).to(self.device)
         source = torch.from_numpy(np.ascontiguousarray(batch.source)).to(self.device)
-        poses = self.pose_images(batch)
-        height, width = self._latent_size()
+        height, width = self.latent_size()
         shape = (vae.config["latent_channels"], height, 2 * width)
         nothing = self._null_conditions(settings)
 
@@ -241,7 +201,7 @@ class PCDMsPipeline:
                 source[pair],
                 tokens[pair],
                 target[index],
-                poses[pair],
+                self.pose_images(batch, pair),
                 posterior,
                 start,
                 self._steps(settings),
@@ -250,32 +210,33 @@ class PCDMsPipeline:
                 *nothing,
                 settings.final_sigma,
                 self.config.inpaint_schedule,
+                settings.guidance_interval,
             )
-            return self._decode(vae, latents)[..., self.config.frame[1] :].cpu()
+            return self._decode(vae, latents)[..., self.config.frame[1] :].contiguous()
 
-        rows = in_chunks(len(target), settings.chunk, compute)
-        return rows.reshape(len(tokens), settings.samples, *rows.shape[1:]).numpy()
+        rows = self.chunks.run(len(target), settings.chunk, compute)
+        return rows.reshape(len(tokens), settings.samples, *rows.shape[1:]).cpu().numpy()
 
     def run_refine_stage(
         self, batch: Batch, coarse: NDArray[np.uint8], settings: Sampling
     ) -> NDArray[np.uint8]:
         """Return refined pictures (B, S, 3, H, W) uint8 of coarse ones (B, S, 3, H, W) uint8."""
-        model, vae = self._part(self.refine, "refine"), self._part(self.vae, "vae")
+        model, vae = self.part(self.refine, "refine"), self.part(self.vae, "vae")
         tokens = self.tokens(batch.source, settings.chunk)
         # The memory layout picks the convolution's kernel, and with it the last bits: pictures of
         # the stage before and the same ones read from files must lie alike.
-        rows = np.ascontiguousarray(coarse.reshape(-1, *coarse.shape[2:]))
-        flat = torch.from_numpy(rows).to(self.device)
-        shape = (vae.config["latent_channels"], *self._latent_size())
-        null_tokens = self._null_tokens() if settings.null == "trained" else None
-        null_latents = self._null_coarse() if settings.null == "trained" else None
+        flat = np.ascontiguousarray(coarse.reshape(-1, *coarse.shape[2:]))
+        pictures = torch.from_numpy(flat).to(self.device)
+        shape = (vae.config["latent_channels"], *self.latent_size())
+        null_tokens = self.null_tokens() if settings.null == "trained" else None
+        null_latents = self.null_coarse() if settings.null == "trained" else None
 
         def compute(index: NDArray[np.intp]) -> Tensor:
             posterior, start = self._noise(batch, index, "refine", settings, [shape, shape])
             latents = run_refine(
                 model,
                 vae,
-                flat[index],
+                pictures[index],
                 tokens[index // settings.samples],
                 posterior,
                 start,
@@ -287,15 +248,12 @@ class PCDMsPipeline:
                 null_latents,
                 settings.final_sigma,
                 self.config.refine_schedule,
+                settings.guidance_interval,
             )
-            return self._decode(vae, latents).cpu()
+            return self._decode(vae, latents)
 
-        return in_chunks(len(flat), settings.chunk, compute).reshape(coarse.shape).numpy()
-
-    def _part(self, part: Any, name: str) -> Any:
-        if part is None:
-            raise InputError(f"the model has no part {name!r}, which this stage needs")
-        return part
+        rows = self.chunks.run(len(flat), settings.chunk, compute)
+        return rows.reshape(coarse.shape).cpu().numpy()
 
     def _steps(self, settings: Sampling) -> int:
         return self.config.steps if settings.steps is None else settings.steps
@@ -303,39 +261,22 @@ class PCDMsPipeline:
     def _guidance(self, settings: Sampling) -> float:
         return self.config.guidance if settings.guidance is None else settings.guidance
 
-    def _latent_size(self) -> tuple[int, int]:
-        vae = self._part(self.vae, "vae")
-        factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
-        return self.config.frame[0] // factor, self.config.frame[1] // factor
-
     @torch.inference_mode()
     def _decode(self, vae: AutoencoderKL, latents: Tensor) -> Tensor:
         return decode_latents(vae, latents)
 
-    @torch.inference_mode()
-    def _null_coarse(self) -> Tensor:
-        grey = torch.zeros(1, 3, *self.config.frame, device=self.device)
-        return encode_latents(self._part(self.vae, "vae"), grey, None).float()
-
-    @torch.inference_mode()
-    def _null_tokens(self) -> Tensor:
-        encoder = self._part(self.source_encoder, "source_encoder")
-        return source_tokens(encoder, null_pixels(self.config.source_encoder))
-
-    @torch.inference_mode()
-    def _null_embedding(self, null: NullMode) -> Tensor:
+    def _missing_embedding(self, null: NullMode) -> Tensor:
         """Return the embedding (1, D) that stands in where no stage predicts one."""
-        model = self._part(self.inpaint, "inpaint")
+        model = self.part(self.inpaint, "inpaint")
         if null == "published" or not model.config["embedding_token"]:
             return torch.zeros(1, model.unet.config["cross_attention_dim"], device=self.device)
-        encoder = self._part(self.image_encoder, "image_encoder")
-        return image_embedding(encoder, null_pixels(self.config.image_encoder))
+        return self.null_embedding()
 
     def _null_conditions(self, settings: Sampling) -> tuple[Tensor | None, Tensor | None]:
         """Return tokens and embedding of the zero pixel tensor, for `null="trained"` only."""
         if settings.null != "trained":
             return None, None
-        return self._null_tokens(), self._null_embedding(settings.null)
+        return self.null_tokens(), self._missing_embedding(settings.null)
 
     def _noise(
         self,

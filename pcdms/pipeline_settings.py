@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pcdms.guidance import EVERYWHERE, Interval
 from pcdms.sampling import NullMode
 from pcdms.schedulers import FinalSigma
 from pcdms_data.images import resize
@@ -41,6 +42,8 @@ class Sampling:
     null: NullMode = "published"
     final_sigma: FinalSigma = "sigma_min"
     chunk: int = 8
+    guidance_interval: Interval = EVERYWHERE
+    prior_steps: int | None = None
 
 
 def draw_noise(

@@ -12,6 +12,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
+from pcdms.guidance import EVERYWHERE, Interval, guided_steps
+from pcdms.guidance import guide as guide  # also for callers
 from pcdms.inpaint import InpaintModel
 from pcdms.null_conditions import NullMode as NullMode  # also for callers
 from pcdms.null_conditions import inpaint_null, refine_null
@@ -25,6 +27,11 @@ from pcdms.schedulers import (
     unclip_steps,
 )
 
+Network = Callable[[Tensor, Tensor], Tensor]
+"""(noisy latents with the fixed channels behind them (R, ...), time) -> prediction; of R rows fewer
+than the conditions have it takes the last conditions."""
+
+NOWHERE: Interval = (1.0, 0.0)
 CLIP_RANGE = 10.0
 """Predicted embeddings are clipped to +-10 before a step (UnCLIP configuration)."""
 
@@ -65,21 +72,6 @@ def known_mask(latents: Tensor) -> Tensor:
     return mask
 
 
-def guide(both: Tensor, guidance: float, rescale: float) -> Tensor:
-    """Return the guided prediction (B, ...) of unconditional rows stacked on conditional ones.
-
-    `rescale` > 0 pulls its spread back (arXiv 2305.08891, section 3.4). The published stage 3
-    passes rescale = 2, an extrapolation outside the sensible 0..1.
-    """
-    unconditional, conditional = both.chunk(2)
-    guided = unconditional + guidance * (conditional - unconditional)
-    if rescale == 0.0:
-        return guided
-    axes = list(range(1, guided.dim()))
-    ratio = conditional.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True)
-    return rescale * guided * ratio + (1 - rescale) * guided
-
-
 def _as(model: PriorTransformer | InpaintModel | RefineModel, values: Tensor) -> Tensor:
     """Return `values` in the network's precision; latents and schedule keep their own (float32)."""
     return values.to(model.dtype)
@@ -94,24 +86,30 @@ def _signed(pixels: Tensor, latents: Tensor) -> Tensor:
 
 
 def _denoise(
-    network: Callable[[Tensor, Tensor], Tensor],
+    network: Network,
     scheduler: UniPCMultistepScheduler | DDIMScheduler,
     start_latents: Tensor,
     fixed: Tensor,
     guidance: float,
     rescale: float,
+    interval: Interval,
 ) -> Tensor:
     """Return the last latents (B, C, h, w) of the loop that stages `inpaint` and `refine` share.
 
-    `network` maps (noisy latents with `fixed` behind them, time) to its prediction. Guidance acts
-    above 1; then `fixed` and the network's conditions hold 2B rows, unconditional ones first.
+    Guidance acts above 1; then `fixed` and the network's conditions hold 2B rows, unconditional
+    ones first, of which steps outside the interval take the second half.
     """
-    latents, guided = start_latents, guidance > 1
-    for time in scheduler.timesteps:
-        rows = latents.repeat(2, 1, 1, 1) if guided else latents
-        out = network(torch.cat([rows, fixed], dim=1), time.to(latents.device))
-        out = out.to(latents.dtype)
-        if guided:
+    latents = start_latents
+    times = scheduler.timesteps
+    count = scheduler.config["num_train_timesteps"]
+    guided = guided_steps(times.tolist(), count, interval if guidance > 1 else NOWHERE)
+    # One copy of all times: a copy in every step would hold the device up.
+    for time, on_device, both in zip(times, times.to(latents.device), guided, strict=True):
+        inputs = latents.repeat(2, 1, 1, 1) if both else latents
+        out = network(torch.cat([inputs, fixed[-len(inputs) :]], dim=1), on_device)
+        # A copy: replayed graphs (`Execution`) write every result to the same place.
+        out = out.to(latents.dtype, copy=True)
+        if both:
             out = guide(out, guidance, rescale)
         latents = scheduler.step(out, time, latents, return_dict=False)[0]
     return latents
@@ -182,6 +180,7 @@ def run_inpaint(
     null_embedding: Tensor | None = None,
     final_sigma: FinalSigma = "sigma_min",
     schedule: LatentSchedule = PUBLISHED_SCHEDULE,
+    guidance_interval: Interval = EVERYWHERE,
 ) -> Tensor:
     """Return the final latents (B, C, h, 2w) of the source|target canvas, still scaled.
 
@@ -202,6 +201,7 @@ def run_inpaint(
         null_embedding: (B or 1, D), for `null="trained"`.
         final_sigma: last noise level, see `pcdms.schedulers.sampling_scheduler`.
         schedule: noise schedule and what the network predicts.
+        guidance_interval: the part of the time in which guidance acts (published: all of it).
     """
     masked = encode_latents(vae, masked_canvas(_signed(source, start_latents)), posterior_noise)
     masked = masked.to(start_latents.dtype)
@@ -222,10 +222,13 @@ def run_inpaint(
         pose_features, fixed = pose_features.repeat(2, 1, 1, 1), fixed.repeat(2, 1, 1, 1)
 
     def network(inputs: Tensor, time: Tensor) -> Tensor:
-        return model.denoise(_as(model, inputs), time, context, label, pose_features)
+        rows = slice(-len(inputs), None)
+        return model.denoise(
+            _as(model, inputs), time, context[rows], label[rows], pose_features[rows]
+        )
 
     scheduler = sampling_scheduler(schedule, steps, final_sigma)
-    return _denoise(network, scheduler, start_latents, fixed, guidance, 0.0)
+    return _denoise(network, scheduler, start_latents, fixed, guidance, 0.0, guidance_interval)
 
 
 @torch.inference_mode()
@@ -244,6 +247,7 @@ def run_refine(
     null_coarse_latents: Tensor | None = None,
     final_sigma: FinalSigma = "sigma_min",
     schedule: LatentSchedule = PUBLISHED_SCHEDULE,
+    guidance_interval: Interval = EVERYWHERE,
 ) -> Tensor:
     """Return the final latents (B, C, h, w) of the target picture, still scaled.
 
@@ -263,6 +267,7 @@ def run_refine(
         null_coarse_latents: (B or 1, C, h, w), for `null="trained"`.
         final_sigma: last noise level, see `pcdms.schedulers.sampling_scheduler`.
         schedule: noise schedule and what the network predicts.
+        guidance_interval: the part of the time in which guidance acts (published: all of it).
     """
     fixed = encode_latents(vae, _signed(coarse, start_latents), posterior_noise)
     fixed = fixed.to(start_latents.dtype)
@@ -275,7 +280,9 @@ def run_refine(
         context, fixed = torch.cat([null_context, context]), torch.cat([null_fixed, fixed])
 
     def network(inputs: Tensor, time: Tensor) -> Tensor:
-        return model.denoise(_as(model, inputs), time, context)
+        return model.denoise(_as(model, inputs), time, context[-len(inputs) :])
 
     scheduler = sampling_scheduler(schedule, steps, final_sigma)
-    return _denoise(network, scheduler, start_latents, fixed, guidance, guidance_rescale)
+    return _denoise(
+        network, scheduler, start_latents, fixed, guidance, guidance_rescale, guidance_interval
+    )

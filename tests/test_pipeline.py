@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from micro_model import CELLS, FRAME, WIDTH, make_batch, part, pipeline, rows_of
+from micro_model import CELLS, FRAME, PARTS, WIDTH, make_batch, part, pipeline, rows_of
 from transformers import Dinov2Config, Dinov2Model
 
 from pcdms.pipeline import PCDMsPipeline
@@ -31,6 +31,11 @@ def batch():
 @pytest.fixture(scope="module")
 def whole(batch, one_thread):
     return pipeline()(batch, chunk=CHUNK, seed=3)
+
+
+def fresh_pipeline():
+    """The micro model in a pipeline that has seen no picture yet."""
+    return PCDMsPipeline(pipeline().config, **{name: part(name) for name in PARTS})
 
 
 def same(left, right):
@@ -211,7 +216,7 @@ def test_the_trained_null_branch_is_the_zero_picture_and_is_made_once(batch, sta
     """What training drops: a zero pixel tensor in front of the encoders, mid-grey for the VAE."""
     import pcdms.pipeline as home
 
-    pipe, run, calls = pipeline(), getattr(home, f"run_{stage}"), []
+    pipe, run, calls = fresh_pipeline(), getattr(home, f"run_{stage}"), []
 
     def spy(*args, **options):
         calls.append([*args, *options.values()])
