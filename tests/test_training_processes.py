@@ -9,9 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_worker import EPOCHS, ROWS, SETTINGS, STEPS, network, noisy_loss
+from training_worker import (
+    EPOCHS,
+    ROWS,
+    SETTINGS,
+    STEPS,
+    flat,
+    network,
+    noisy_loss,
+    plain_loss,
+    plain_network,
+)
 
 from pcdms.training.loop import train
+from pcdms_data.types import InputError
 
 WORKER = Path(__file__).parent / "training_worker.py"
 
@@ -47,6 +58,22 @@ def test_every_pair_weighs_one_per_epoch_on_any_number_of_processes(
     draws = [draw for rank in ranks for draw in rank["draws"]]
     assert len(draws) == EPOCHS * ROWS // batch * accumulation * processes
     assert len(set(draws)) == len(draws), "no two shares draw the same noise"
+
+
+def test_sharded_weights_train_to_the_same_end_and_continue_exactly(tmp_path, one_thread):
+    done = start(["sharded", tmp_path], 2)
+    assert done.returncode == 0, done.stderr[-2000:]
+    ends = json.loads((tmp_path / "ends.json").read_text())
+    assert ends["resumed"] == ends["straight"]
+    alone = plain_network()
+    train(alone, plain_loss, 50, SETTINGS, tmp_path / "alone")
+    assert ends["straight"] == pytest.approx(flat(alone).tolist(), abs=1e-5)
+    assert sorted(ends["scores"]) == ["10", "20"]
+    assert ends["scores"]["20"] == pytest.approx(float(flat(alone).norm()), abs=1e-5)
+    shards = sorted(path.name for path in (tmp_path / "a" / "checkpoint").iterdir())
+    assert "ema-1.pt" in shards, "each process keeps its part of the average"
+    with pytest.raises(InputError, match="sharded weights"):
+        train(plain_network(), plain_loss, 50, SETTINGS, tmp_path / "a")
 
 
 def test_a_killed_training_ends_as_if_it_had_not_been(tmp_path, one_thread):

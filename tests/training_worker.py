@@ -1,7 +1,7 @@
 """Run by the tests in processes of their own: `python training_worker.py WHAT OUT`.
 
-`weights` records what weight each row had in the gradients, `killed` dies after the 13th step
-without a chance to save, `stopped` gets SIGTERM in the middle of a step.
+`weights` records what weight each row had in the gradients, `sharded` trains with FSDP, `killed`
+dies after the 13th step without a chance to save, `stopped` gets SIGTERM in the middle of a step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pcdms.training.loop import train
+from pcdms.training.loop import Validation, train
 from pcdms.training.settings import TrainSettings
 
 ROWS = 1000
@@ -63,6 +63,59 @@ def weigh(out: Path, batch: int, accumulation: int) -> None:
     (out / f"rank{rank}.json").write_text(json.dumps({"weight": total.tolist(), "draws": draws}))
 
 
+def shard() -> None:
+    """Make accelerate choose FSDP on the CPU, which its launcher offers for GPUs only."""
+    from accelerate import PartialState
+    from accelerate.utils import DistributedType
+
+    os.environ.update(
+        ACCELERATE_USE_FSDP="true", FSDP_VERSION="2", FSDP_AUTO_WRAP_POLICY="SIZE_BASED_WRAP",
+        FSDP_MIN_NUM_PARAMS="20", FSDP_RESHARD_AFTER_FORWARD="true",
+        FSDP_STATE_DICT_TYPE="SHARDED_STATE_DICT", FSDP_CPU_RAM_EFFICIENT_LOADING="false",
+    )  # fmt: skip
+    PartialState(cpu=True)
+    PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+
+def sharded(out: Path) -> None:
+    """Train straight, and again with an interrupt after step 13; write both results."""
+    shard()
+    scores = {}
+
+    def validate(module, step):
+        scores[step] = float(flat(module).norm())
+        return {"norm": scores[step]}
+
+    def stop(step: int, steps: int, loss: float) -> None:
+        if step == 13:
+            raise KeyboardInterrupt
+
+    straight, halted, resumed = plain_network(), plain_network(), plain_network()
+    train(straight, plain_loss, 50, SETTINGS, out / "a", validation=Validation(10, validate))
+    try:
+        train(halted, plain_loss, 50, SETTINGS, out / "b", progress=stop)
+    except KeyboardInterrupt:
+        train(resumed, plain_loss, 50, SETTINGS, out / "b")
+    if os.environ["RANK"] == "0":
+        ends = {"straight": flat(straight).tolist(), "resumed": flat(resumed).tolist()}
+        (out / "ends.json").write_text(json.dumps(ends | {"scores": scores}))
+
+
+def flat(module: nn.Module) -> Tensor:
+    return torch.cat([value.detach().flatten() for value in module.parameters()])
+
+
+def plain_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+def plain_loss(module: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+    """A loss without draws, which differ between numbers of processes."""
+    inputs = torch.stack([rows, rows**2 % 7, rows**3 % 11], dim=1) / 100
+    return (module(inputs) - inputs[:, :2].flip(1)).square().mean()
+
+
 def network() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Tanh(), nn.Linear(8, 2))
@@ -98,4 +151,4 @@ if __name__ == "__main__":
     if what == "weights":
         weigh(folder, int(sys.argv[3]), int(sys.argv[4]))
     else:
-        {"killed": killed, "stopped": stopped}[what](folder)
+        {"killed": killed, "stopped": stopped, "sharded": sharded}[what](folder)

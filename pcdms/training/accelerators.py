@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
 from accelerate.utils import DistributedType, GradientAccumulationPlugin
 
@@ -32,9 +32,9 @@ def make_accelerator(
         torch.cuda.set_device(int(index))
     if mixed_precision == "fp16" and kind == "cpu":
         raise InputError("mixed precision 'fp16' needs a GPU: expected no or bf16 on the CPU")
-    if PartialState._shared_state:
+    if launched == 1:
         # A process may train several parts; the library would keep the first one's precision.
-        AcceleratorState._reset_state(reset_partial_state=launched == 1)
+        AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         mixed_precision=mixed_precision,
         cpu=kind == "cpu",

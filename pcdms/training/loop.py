@@ -292,6 +292,8 @@ class _Run:
         """Lend the module in eval mode with the averaged weights, where an average is kept."""
         if self.state.sharded:
             self._leave_weights()
+            if self.accelerator.is_main_process:
+                self.target.to(self.accelerator.device)
             yield self.target
             return
         parameters, ema = list(self.module.parameters()), self.state.ema
