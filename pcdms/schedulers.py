@@ -7,7 +7,7 @@ Source: tencent-ailab/PCDMs:src/pipelines/*; public scheduler configurations of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UniPCMultistepScheduler
@@ -37,14 +37,21 @@ class LatentSchedule:
 PUBLISHED_SCHEDULE = LatentSchedule()
 
 
+def _levels(schedule: LatentSchedule) -> dict[str, Any]:
+    """Return the arguments that every scheduler class of the library takes alike."""
+    return {
+        "num_train_timesteps": schedule.num_train_timesteps,
+        "beta_start": schedule.beta_start,
+        "beta_end": schedule.beta_end,
+        "beta_schedule": schedule.beta_schedule,
+        "prediction_type": schedule.prediction_type,
+    }
+
+
 def training_scheduler(schedule: LatentSchedule) -> DDPMScheduler:
     """Return the DDPM scheduler that adds training noise."""
     return DDPMScheduler(
-        num_train_timesteps=schedule.num_train_timesteps,
-        beta_start=schedule.beta_start,
-        beta_end=schedule.beta_end,
-        beta_schedule=schedule.beta_schedule,
-        prediction_type=schedule.prediction_type,
+        **_levels(schedule),
         clip_sample=False,
     )
 
@@ -64,15 +71,11 @@ def sampling_scheduler(
     UniPC, order 2, linspace: `final_sigma="sigma_min"` ends at sigma 0.0292, as diffusers 0.24 did
     when the authors sampled; "zero" is today's default of the library and gives other pictures.
     DDIM, leading, without noise, ends at the first training level and knows no final sigma.
-    Source: PCDMs_pipeline of tencent-ailab/PCDMs:pcdms_kaggle_demo.ipynb for DDIM.
+    Source of the last: tencent-ailab/PCDMs:pcdms_kaggle_demo.ipynb.
     """
     if schedule.sampler == "ddim":
         ddim = DDIMScheduler(
-            num_train_timesteps=schedule.num_train_timesteps,
-            beta_start=schedule.beta_start,
-            beta_end=schedule.beta_end,
-            beta_schedule=schedule.beta_schedule,
-            prediction_type=schedule.prediction_type,
+            **_levels(schedule),
             clip_sample=False,
             set_alpha_to_one=False,
             steps_offset=1,
@@ -82,11 +85,7 @@ def sampling_scheduler(
     if schedule.sampler != "unipc":
         raise InputError(f"unknown sampler {schedule.sampler!r}, expected unipc or ddim")
     scheduler = UniPCMultistepScheduler(
-        num_train_timesteps=schedule.num_train_timesteps,
-        beta_start=schedule.beta_start,
-        beta_end=schedule.beta_end,
-        beta_schedule=schedule.beta_schedule,
-        prediction_type=schedule.prediction_type,
+        **_levels(schedule),
         steps_offset=1,
         final_sigmas_type=final_sigma,
     )
