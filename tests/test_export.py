@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -156,6 +157,19 @@ def test_a_look_goes_only_where_it_fits(dataset, layout, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_split_that_is_not_there_is_noted_and_one_asked_for_is_an_error(tmp_path, written):
+    root = written("patn")
+    done = export("deepfashion", "nted", tmp_path / "out", root=root)
+    assert list(done.pairs) == ["test"]
+    assert len(done.notes) == 2
+    assert "fasion-resize-annotation-train.csv is missing" in done.notes[0]
+    with pytest.raises(InputError, match=r"annotation-train\.csv is missing"):
+        export("deepfashion", "nted", tmp_path / "no", root=root, splits=("train",))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"market-annotation-train\.csv is missing"):
+        export("market1501", "market", tmp_path / "no", root=tmp_path / "empty")
+
+
 def test_names_that_end_twice_survive_every_round_trip(tmp_path):
     names = ["1488_c4s6_022291_05.jpg.jpg", "1488_c3s3_071344_02.jpg.jpg"]
     root = tmp_path / "root"
@@ -246,6 +260,15 @@ def test_the_command_reports_counts_and_refuses_in_one_line(tmp_path):
     again = call(*words, "--layout", "patn", "--out", tmp_path / "a")
     assert again.exit_code == 2
     assert "is not empty" in error_line(again)
+
+
+def test_the_description_of_the_data_names_every_layout():
+    text = (Path(__file__).parent.parent / "data" / "README.md").read_text()
+    table = text.split("## Layouts")[1].splitlines()
+    for layout in LAYOUTS.values():
+        row = next(line for line in table if line.startswith(f"| `{layout.name}` |"))
+        if layout.name != "prepared":
+            assert row.split(" | ")[1] == ("yes" if layout.writable else "no")
 
 
 def test_the_export_needs_no_network_library():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcdms_data.layouts.split import FRAMES
-from pcdms_data.layouts.table import LAYOUTS, Layout
+from pcdms_data.layouts.table import LAYOUTS, Layout, find_layout
 from pcdms_data.pair_set import PairSet
 from pcdms_data.pairs import DATASETS, Progress, find_root, load_pairs
 from pcdms_data.people.presets import SPLITS, check_choice
@@ -45,7 +45,7 @@ def export(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write `splits` (None: all that the layout has) of a dataset into the new folder `out`.
+    """Write `splits` (None: all that are there and have a place) of a dataset to the new `out`.
 
     `resolution` = (H, W) of the pictures; None takes the dataset's own, for the embedded people in
     a layout of DeepFashion or Market-1501 the published frame. `out` appears when it is whole and
@@ -54,7 +54,7 @@ def export(
     that cannot.
     """
     chosen = _writable(dataset, layout)
-    wanted, left_out = _splits(dataset, chosen, root, splits)
+    wanted, left_out = _splits(dataset, chosen, root, layout_in, splits)
     frame = resolution
     if dataset in LOOKS and frame is None and chosen.name != "folder":
         frame = FRAMES[LOOKS[dataset]]
@@ -66,16 +66,17 @@ def export(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is not empty, expected a new or empty folder")
-    sets = [
-        load_pairs(dataset, root, split, frame, size, None, seed, progress, layout_in)
-        for split in wanted
-    ]
+
+    def load(split: str) -> PairSet:
+        return load_pairs(dataset, root, split, frame, size, None, seed, progress, layout_in)
+
+    sets, absent = _loaded(load, wanted, splits is None)
     back = "folder" if chosen.name == "folder" else LOOKS.get(dataset, dataset)
     temporary = out.absolute().parent / f".{uuid.uuid4().hex}.tmp"
     temporary.mkdir(parents=True)
     try:
         pictures = module.write(sets, temporary, progress)
-        notes = _read_back(sets, temporary, back, layout)
+        notes = absent + _read_back(sets, temporary, back, layout)
         temporary.rename(out.absolute())
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -103,15 +104,14 @@ def _writable(dataset: str, layout: str) -> Layout:
 
 
 def _splits(
-    dataset: str, layout: Layout, root: Path | None, wanted: Sequence[str] | None
+    dataset: str,
+    layout: Layout,
+    root: Path | None,
+    layout_in: str | None,
+    wanted: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the splits to write, and those that the layout has no place for."""
-    if dataset == "folder":
-        from pcdms_data.layouts.folder import splits_of
-
-        have = splits_of(find_root(dataset, root))
-    else:
-        have = SPLITS if dataset in LOOKS else TRAIN_TEST
+    have = SPLITS if dataset in LOOKS else _splits_on_disk(dataset, root, layout_in)
     for split in wanted or ():
         check_choice("split", split, have)
     places = have if layout.name == "folder" else TRAIN_TEST
@@ -125,6 +125,37 @@ def _splits(
         return tuple(wanted), ()
     written = tuple(split for split in have if split in places)
     return written, tuple(split for split in have if split not in places)
+
+
+def _splits_on_disk(dataset: str, root: Path | None, layout_in: str | None) -> tuple[str, ...]:
+    folder = find_root(dataset, root)
+    found = find_layout(dataset, folder, layout_in).name
+    if found == "prepared":
+        from pcdms_data.preparing.manifest import read_manifest
+
+        return tuple(read_manifest(folder)["splits"])
+    if found == "folder":
+        from pcdms_data.layouts.folder import splits_of
+
+        return splits_of(folder)
+    return TRAIN_TEST
+
+
+def _loaded(
+    load: Callable[[str], PairSet], wanted: Sequence[str], may_lack: bool
+) -> tuple[list[PairSet], tuple[str, ...]]:
+    """Return the splits, and with `may_lack` a note for each whose files are missing."""
+    sets, absent = [], []
+    for split in wanted:
+        try:
+            sets.append(load(split))
+        except InputError as error:
+            if not may_lack or " is missing" not in str(error):
+                raise
+            absent.append(str(error))
+    if not sets:
+        raise InputError(absent[0])
+    return sets, tuple(f"a split is not there: {line}" for line in absent)
 
 
 def _read_back(sets: Sequence[PairSet], folder: Path, dataset: str, layout: str) -> tuple[str, ...]:
