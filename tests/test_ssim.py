@@ -10,7 +10,7 @@ from skimage.metrics import structural_similarity
 
 import pcdms_bench
 from pcdms_bench.metrics.ssim import masked_mean, ssim_map, ssim_of_map
-from pcdms_bench.protocols import SSIM_G15, SsimVariant
+from pcdms_bench.ssim_variants import SSIM_G15, SsimVariant
 from pcdms_data.types import InputError
 
 

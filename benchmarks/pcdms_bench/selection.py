@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from pcdms_bench.metrics.ssim import ssim_map, ssim_of_map
-from pcdms_bench.protocols import SsimVariant
 from pcdms_bench.run_folder import SAMPLES, read_table, sample_name, table_text, write_text
 from pcdms_bench.spec import RunSpec
+from pcdms_bench.ssim_variants import SsimVariant
 from pcdms_data.images import load_picture
 from pcdms_data.types import InputError, Pair, Picture, PictureError
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_bench.protocols import SsimVariant
+from pcdms_bench.ssim_variants import SsimVariant
 from pcdms_data.types import InputError
 
 Map = NDArray[np.float64]
