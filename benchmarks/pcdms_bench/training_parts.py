@@ -72,6 +72,11 @@ class Trainer:
         if not self.pairs:
             raise InputError(f"dataset {run.dataset!r} has no training pairs")
         self.pictures: TrainingPictures = read_pictures(self.pairs, self.config.frame)
+        if run.person_weight and not any(self.pictures.masks):
+            raise InputError(
+                f"--person-weight {run.person_weight}: dataset {run.dataset!r} has no person "
+                "masks, so it would do nothing: leave it out"
+            )
         self._loaded: dict[str, Any] = {}
         self._tables: dict[str, Table] = {}
 
@@ -236,8 +241,6 @@ class Trainer:
         finish: Callable[[], None] | None = None,
     ) -> None:
         """Run the loop for one network, store its weights and write its line of facts."""
-        if self.recipe.person_weight and name in ("inpaint", "refine"):
-            self._check_masks()
         if self.run.start_from is not None:
             report = start_at_pretrained(module, self.run.start_from, self.run.start)  # type: ignore[arg-type]
             self._tell(
@@ -444,13 +447,6 @@ class Trainer:
             raise InputError(
                 f"{self.run.out}: parts {', '.join(missing)} are missing; train them first, or "
                 "give them with --vae and --encoders (the shipped ones: --encoders shipped)"
-            )
-
-    def _check_masks(self) -> None:
-        if self.run.person_weight and not any(self.pictures.masks):
-            raise InputError(
-                f"--person-weight {self.run.person_weight}: dataset {self.run.dataset!r} has no "
-                "person masks, so it would do nothing: leave it out"
             )
 
     def _show(self, title: str, done: int, total: int, loss: float) -> None:
