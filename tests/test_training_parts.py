@@ -16,8 +16,8 @@ from pcdms.method import PRETRAINED
 from pcdms.model_directory import load_part
 from pcdms.training.recipes import RECIPES
 from pcdms_bench.training import TrainingRun, check_options, planned_stages, train_parts
-from pcdms_bench.training_parts import Trainer
 from pcdms_bench.training_pictures import read_pictures
+from pcdms_bench.training_workplace import Workplace
 from pcdms_data.types import InputError
 
 pytestmark = [
@@ -217,8 +217,8 @@ def test_given_parts_are_not_trained():
 
 def test_the_null_conditions_are_those_of_zero_pixels(trained, data):
     out, _ = trained
-    trainer = Trainer(run(out, data))
-    null = trainer._maker("vae", "image_encoder", "source_encoder").null()
+    place = Workplace(run(out, data))
+    null = place.maker("vae", "image_encoder", "source_encoder").null()
     encoder = load_part(PRETRAINED, "image_encoder")
     with torch.inference_mode():
         expected = encoder(pixel_values=torch.zeros(1, 3, 64, 64)).image_embeds[0]
