@@ -64,6 +64,14 @@ def protocol_rows(root: Path | None = None) -> list[Row]:
     return [Row(name, protocol.summary) for name, protocol in PROTOCOLS.items()]
 
 
+def naming_rows(root: Path | None = None) -> list[Row]:
+    """Return every naming of result folders that `score` reads."""
+    from pcdms_bench.naming import AUTO, NAMINGS
+
+    auto = Row(AUTO, "the naming that explains most names; sheets by the size of their tiles")
+    return [auto, *(Row(naming.name, naming.summary) for naming in NAMINGS.values())]
+
+
 def metric_rows(root: Path | None = None) -> list[Row]:
     """Return every metric, with what it lacks on this machine."""
     from pcdms_bench.metrics.catalog import METRICS
@@ -106,6 +114,7 @@ LISTS: dict[str, Callable[[Path | None], list[Row]]] = {
     "layouts": layout_rows,
     "protocols": protocol_rows,
     "metrics": metric_rows,
+    "namings": naming_rows,
     "suites": suite_rows,
 }
 """What `pcdms-bench list` can list."""

@@ -52,14 +52,23 @@ def usual_size(states: Sequence[PictureState]) -> tuple[int, int] | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
+def picture_size(picture: Picture) -> tuple[int, int]:
+    """Return the size (H, W) a stored picture has by its head; its `crop` is not applied.
+
+    Raises PictureError, naming the file, where it is missing or its head is not understood.
+    """
+    if is_array_row(picture):
+        height, width = array_row(picture, 4).shape[:2]
+        return height, width
+    return check_pixels(_head(picture), where(picture))
+
+
 def _state(picture: Picture, fast: bool) -> PictureState:
     try:
-        if is_array_row(picture):
-            height, width = array_row(picture, 4).shape[:2]
-            return PictureState((height, width))
-        size = check_pixels(_head(picture) if fast else encoded_bytes(picture), where(picture))
-        if not fast:
-            load_picture(picture)
+        if fast or is_array_row(picture):
+            return PictureState(picture_size(picture))
+        size = check_pixels(encoded_bytes(picture), where(picture))
+        load_picture(picture)
     except PictureError as error:
         return PictureState(None, str(error))
     return PictureState(size)

@@ -10,7 +10,7 @@ import click
 
 from pcdms_bench.commands.options import debug_option, json_option
 
-KINDS = ("methods", "datasets", "layouts", "protocols", "metrics", "suites")
+KINDS = ("methods", "datasets", "layouts", "protocols", "metrics", "namings", "suites")
 
 
 @click.command("list")
