@@ -1,6 +1,6 @@
-"""Perceptual distances on AlexNet features: LPIPS and its shift-tolerant variant ST-LPIPS.
+"""Perceptual distances on deep features: LPIPS and its shift-tolerant variant ST-LPIPS.
 
-Both compare unit-length features of five layers and weigh the squared difference of every channel
+Both compare unit-length features of some layers and weigh the squared difference of every channel
 (Zhang et al. 2018; Ghildyal and Liu 2022). The feature side is separate from the comparison, so a
 target's features are computed once for all methods.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ CONVOLUTIONS = (
 )
 """Input and output channels, kernel and padding of AlexNet's five convolutions."""
 
+Filled = TypeVar("Filled", bound=nn.Module)
+
 
 class Blur(nn.Module):
     """Binomial 3x3 filter with stride 2 over maps with 2 reflected border pixels on every side."""
@@ -46,51 +49,29 @@ class Blur(nn.Module):
         return F.conv2d(padded, self.filter, stride=2, groups=x.shape[1])
 
 
-class PerceptualAlexNet(nn.Module):
-    """AlexNet's convolutions and five linear heads; input (B, 3, H, W) in [-1, 1].
+class PerceptualNetwork(nn.Module):
+    """A backbone's maps and one linear head each; input (B, 3, H, W) in [-1, 1].
 
-    With `shift_tolerant` every stride is taken by a `Blur` after a dense layer: the first
-    convolution has stride 1, is blurred before and after its pooling, and so on (ST-LPIPS).
-    Pictures need at least 32 pixels a side.
+    Subclasses say what the maps are (`maps`). Pictures need at least 32 pixels a side.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, shift_tolerant: bool) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self.shift_tolerant = shift_tolerant
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, kernel, 4 if first and not shift_tolerant else 1, padding)
-            for first, (inputs, outputs, kernel, padding) in zip(
-                (True, False, False, False, False), CONVOLUTIONS, strict=True
-            )
-        )
-        self.heads = nn.ParameterList(nn.Parameter(torch.zeros(c)) for c in CHANNELS)
-        if shift_tolerant:
-            self.blurs = nn.ModuleList(Blur(channels) for channels in (64, 64, 192))
+        self.heads = nn.ParameterList(nn.Parameter(torch.zeros(c)) for c in channels)
         self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None])
         self.register_buffer("scale", torch.tensor(SCALE)[:, None, None])
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """Return the five layers' maps, each position scaled to length 1 over its channels."""
-        h = (x - self.shift) / self.scale
-        found: list[Tensor] = []
-        for i, convolution in enumerate(self.convolutions):
-            if i in (1, 2):
-                h = self._pool(h, i)
-            h = convolution(h)
-            if i == 0 and self.shift_tolerant:
-                h = self.blurs[0](h)
-            h = F.relu(h)
-            found.append(h / (torch.linalg.vector_norm(h, dim=1, keepdim=True) + 1e-10))
-        return found
+    def maps(self, h: Tensor) -> list[Tensor]:
+        """Return the backbone's maps (B, C, h, w) of shifted and scaled pictures."""
+        raise NotImplementedError
 
-    def _pool(self, h: Tensor, layer: int) -> Tensor:
-        if not self.shift_tolerant:
-            return F.max_pool2d(h, 3, 2)
-        blurred: Tensor = self.blurs[layer](F.max_pool2d(h, 3, 1))
-        return blurred
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return the maps, each position scaled to length 1 over its channels."""
+        found = self.maps((x - self.shift) / self.scale)
+        return [h / (torch.linalg.vector_norm(h, dim=1, keepdim=True) + 1e-10) for h in found]
 
     def compare(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
         """Return the distances (B,) of two results of `features`: 0 for equal, usually below 1."""
@@ -104,8 +85,47 @@ class PerceptualAlexNet(nn.Module):
         return self.compare(self.features(first), self.features(second))
 
 
-def _fill(network: PerceptualAlexNet, found: Mapping[str, Tensor], where: str) -> PerceptualAlexNet:
-    """Load exact keys and shapes, or raise InputError with one line."""
+class PerceptualAlexNet(PerceptualNetwork):
+    """AlexNet's five convolutions.
+
+    With `shift_tolerant` every stride is taken by a `Blur` after a dense layer: the first
+    convolution has stride 1, is blurred before and after its pooling, and so on (ST-LPIPS).
+    """
+
+    def __init__(self, shift_tolerant: bool) -> None:
+        super().__init__(CHANNELS)
+        self.shift_tolerant = shift_tolerant
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, kernel, 4 if first and not shift_tolerant else 1, padding)
+            for first, (inputs, outputs, kernel, padding) in zip(
+                (True, False, False, False, False), CONVOLUTIONS, strict=True
+            )
+        )
+        if shift_tolerant:
+            self.blurs = nn.ModuleList(Blur(channels) for channels in (64, 64, 192))
+
+    def maps(self, h: Tensor) -> list[Tensor]:
+        """Return the five layers' maps after their ReLU."""
+        found: list[Tensor] = []
+        for i, convolution in enumerate(self.convolutions):
+            if i in (1, 2):
+                h = self._pool(h, i)
+            h = convolution(h)
+            if i == 0 and self.shift_tolerant:
+                h = self.blurs[0](h)
+            h = F.relu(h)
+            found.append(h)
+        return found
+
+    def _pool(self, h: Tensor, layer: int) -> Tensor:
+        if not self.shift_tolerant:
+            return F.max_pool2d(h, 3, 2)
+        blurred: Tensor = self.blurs[layer](F.max_pool2d(h, 3, 1))
+        return blurred
+
+
+def fill(network: Filled, found: Mapping[str, Tensor], where: str) -> Filled:
+    """Load exact keys and shapes into `network` and freeze it; InputError with one line."""
     try:
         network.load_state_dict(dict(found), strict=True)
     except RuntimeError as error:
@@ -113,36 +133,13 @@ def _fill(network: PerceptualAlexNet, found: Mapping[str, Tensor], where: str) -
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def _expect_keys(found: Mapping[str, Tensor], expected: set[str], where: Path) -> None:
+def expect_keys(found: Mapping[str, Tensor], expected: set[str], where: Path) -> None:
     """Raise InputError naming what is missing and what is too much."""
     missing, surplus = sorted(expected - set(found)), sorted(set(found) - expected)
     if missing or surplus:
         parts = [f"missing {', '.join(missing)}"] if missing else []
         parts += [f"surplus {', '.join(surplus)}"] if surplus else []
         raise InputError(f"{where}: {'; '.join(parts)}")
-
-
-def load_lpips(backbone: Path, heads: Path) -> PerceptualAlexNet:
-    """Return LPIPS 0.1 on AlexNet.
-
-    `backbone` is torchvision's AlexNet state dict (its classifier is not used), `heads` the file
-    `weights/v0.1/alex.pth` of the lpips package. Raises InputError on other keys or shapes.
-    """
-    layers = (0, 3, 6, 8, 10)
-    source = torch.load(backbone, map_location="cpu", weights_only=True)
-    source = {key: value for key, value in source.items() if not key.startswith("classifier.")}
-    _expect_keys(
-        source, {f"features.{i}.{p}" for i in layers for p in ("weight", "bias")}, backbone
-    )
-    weights = torch.load(heads, map_location="cpu", weights_only=True)
-    _expect_keys(weights, {f"lin{i}.model.1.weight" for i in range(5)}, heads)
-    network = PerceptualAlexNet(shift_tolerant=False)
-    state = {"shift": network.shift, "scale": network.scale}
-    for i, layer in enumerate(layers):
-        for part in ("weight", "bias"):
-            state[f"convolutions.{i}.{part}"] = source[f"features.{layer}.{part}"]
-        state[f"heads.{i}"] = weights[f"lin{i}.model.1.weight"].flatten()
-    return _fill(network, state, f"{backbone} with {heads}")
 
 
 def load_st_lpips(path: Path) -> PerceptualAlexNet:
@@ -155,11 +152,11 @@ def load_st_lpips(path: Path) -> PerceptualAlexNet:
     source = {key: value.float() for key, value in load_file(path).items()}
     convolutions = ("slice1.0", "slice2.5", "slice3.9", "slice4.11", "slice5.13")
     expected = {f"net.{name}.{part}" for name in convolutions for part in ("weight", "bias")}
-    _expect_keys(source, expected | {f"lin{i}.model.1.weight" for i in range(5)}, path)
+    expect_keys(source, expected | {f"lin{i}.model.1.weight" for i in range(5)}, path)
     network = PerceptualAlexNet(shift_tolerant=True)
     state = {k: v for k, v in network.state_dict().items() if k.startswith(("blurs", "s"))}
     for i, name in enumerate(convolutions):
         for part in ("weight", "bias"):
             state[f"convolutions.{i}.{part}"] = source[f"net.{name}.{part}"]
         state[f"heads.{i}"] = source[f"lin{i}.model.1.weight"].flatten()
-    return _fill(network, state, str(path))
+    return fill(network, state, str(path))
