@@ -239,6 +239,13 @@ def test_the_launcher_and_the_command_line_agree_or_one_of_them_is_silent(monkey
         agreed_accumulation(4)
 
 
+@pytest.mark.parametrize("part", ["image_encoder", "source_encoder", "vae"])
+def test_encoders_and_the_autoencoder_can_recompute_too(part):
+    module = getattr(MICRO, f"build_{part}")()
+    recompute_activations(module)
+    assert any(getattr(child, "gradient_checkpointing", False) for child in module.modules())
+
+
 @pytest.mark.parametrize("stage", ["prior", "inpaint", "refine"])
 def test_recomputed_activations_give_the_same_gradients(stage):
     draw = lambda *shape: torch.randn(*shape, generator=torch.Generator().manual_seed(4))  # noqa: E731

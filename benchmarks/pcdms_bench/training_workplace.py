@@ -102,11 +102,12 @@ class Workplace:
 
     def build(self, plans: Sequence[TablePlan], computes: Sequence[Callable[[range], Any]]) -> bool:
         """Build the caches that are missing; return whether training follows."""
-        if any(plan.missing() for plan in plans) or self.run.cache_only:
+        missing = any(plan.missing() for plan in plans)
+        self.wait()  # all processes have looked before any writes
+        if missing or self.run.cache_only:
             for line in cache_lines(plans):
                 self.tell(line)
             check_space(plans)
-            self.wait()  # all processes have looked before any writes
             for plan, compute in zip(plans, computes, strict=True):
                 title = f"cache of {plan.kind}"
                 build_table(
@@ -202,6 +203,8 @@ class Workplace:
             self.run.out.mkdir(parents=True, exist_ok=True)
             self.config.save(self.run.out / "pipeline.json")
         self.wait()
+        if kind == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32, as in the published scripts
         return torch.device(self.run.device) if self.processes == 1 else state.device
 
     def _load_pairs(self) -> Sequence[Pair]:

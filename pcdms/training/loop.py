@@ -101,7 +101,7 @@ def train(
     if fresh and accelerator.is_main_process:
         remove_checkpoint(out)
     accelerator.wait_for_everyone()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(_random_devices(accelerator)):
         source = None if isinstance(rows, int) else rows
         run = _Run(module, loss, count, source, settings, out, accelerator)
         run.validation, run.progress, run.tracked = validation, progress, tracker is not None
@@ -279,7 +279,7 @@ class _Run:
         """Score the weights that would ship; the training goes on with its own."""
         with self._shipped() as module:
             if self.accelerator.is_main_process:
-                with torch.random.fork_rng():
+                with torch.random.fork_rng(_random_devices(self.accelerator)):
                     scores = validation.run(module, self.position.step)
                 self.log.scores += [
                     (self.position.step, name, f"{value:.6f}") for name, value in scores.items()
@@ -325,6 +325,11 @@ class _Run:
                     {key.removeprefix(prefix): value for key, value in state.items()}
                 )
         self.target.eval()
+
+
+def _random_devices(accelerator: Accelerator) -> list[int]:
+    """Return the GPU of this process, where it has one, for `torch.random.fork_rng`."""
+    return [torch.cuda.current_device()] if accelerator.device.type == "cuda" else []
 
 
 def _seed(seed: int, step: int, process: int, micro: int) -> int:

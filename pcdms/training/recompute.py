@@ -10,6 +10,13 @@ from torch.utils.checkpoint import checkpoint
 
 from pcdms_data.types import InputError
 
+_SWITCHES = (
+    "enable_gradient_checkpointing",
+    "activation_checkpointing_enable",
+    "gradient_checkpointing_enable",
+)
+"""The same switch in diffusers, in transformers and in its older versions."""
+
 
 def recompute_activations(module: nn.Module) -> None:
     """Switch on gradient checkpointing wherever `module` allows it.
@@ -26,9 +33,7 @@ def recompute_activations(module: nn.Module) -> None:
         if getattr(known, "_supports_gradient_checkpointing", False) or getattr(
             known, "supports_gradient_checkpointing", False
         ):
-            # diffusers and transformers name the same switch differently.
-            switch = getattr(known, "enable_gradient_checkpointing", None)
-            (switch or known.gradient_checkpointing_enable)()
+            next(getattr(known, name) for name in _SWITCHES if hasattr(known, name))()
             found = True
     if not found:
         for name, part in module.named_modules():

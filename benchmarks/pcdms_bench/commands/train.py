@@ -140,7 +140,12 @@ def train(
     ):
         if value is not None:
             check_choice(name, value, choices)
-    from pcdms.training.accelerators import agreed_accumulation, agreed_precision, check_tracker
+    from pcdms.training.accelerators import (
+        agreed_accumulation,
+        agreed_precision,
+        check_tracker,
+        process_number,
+    )
     from pcdms_bench.training import TrainingRun, given_to_training, train_parts
 
     check_tracker(tracker)
@@ -158,7 +163,8 @@ def train(
         validation_pairs=validation_pairs, validation_split=validation_split, fresh=fresh,
     )  # fmt: skip
     silence_libraries()
-    with Progress() as progress:
+    first = process_number()[0] == 0
+    with Progress(silent=not first) as progress:
         tasks: dict[str, State] = {}
 
         def show(part: str, step: int, steps: int, loss: float) -> None:
@@ -168,5 +174,6 @@ def train(
             tasks[part](step, steps, f"loss {loss:.4f}" if loss else "")
 
         train_parts(stage, run, show, lambda line: click.echo(line, err=True))
-    click.echo(str(out))
+    if first:
+        click.echo(str(out))
     return 0
