@@ -1,6 +1,6 @@
-"""Weight files of metric networks that no package ships: where they lie, and how to get them.
+"""Weight files of metric networks that no package ships: where they lie, whether they are right.
 
-Only `fetch` opens a network connection, and only the command `pcdms-bench weights fetch` calls it.
+Nothing here opens a network connection; `weights_download` gets the files.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +21,7 @@ from pcdms_data.types import InputError
 CACHE_VARIABLE = "PCDMS_CACHE"
 """Environment variable: folder that takes the place of the user's cache folder."""
 DIGESTS = "digests.json"
-TIMEOUT_S = 60
-FETCH_COMMAND = "pcdms-bench weights fetch fid lpips"
+FETCH_COMMAND = "pcdms-bench weights fetch"
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,16 @@ KNOWN: dict[str, KnownFile] = {
         "PCDMS_WEIGHTS_FID",
         "metric fid: the Inception of 2015-12-05, as torch-fidelity reads it",
     ),
+    "fid_paper": KnownFile(
+        "fid_paper",
+        "inception_v3_google-0cc3c7bd.pth",
+        "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+        "0cc3c7bd",
+        109,
+        "BSD-3-Clause (torchvision)",
+        "PCDMS_WEIGHTS_FID_PAPER",
+        "metric fid_paper: torchvision's ImageNet Inception, as the published scripts use it",
+    ),
     "lpips": KnownFile(
         "lpips",
         "alexnet-owt-7be5be79.pth",
@@ -63,6 +69,26 @@ KNOWN: dict[str, KnownFile] = {
         "BSD-3-Clause (torchvision)",
         "PCDMS_WEIGHTS_LPIPS",
         "metric lpips: torchvision's AlexNet; the heads come with the lpips package",
+    ),
+    "lpips_vgg": KnownFile(
+        "lpips_vgg",
+        "vgg16-397923af.pth",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "397923af",
+        553,
+        "BSD-3-Clause (torchvision)",
+        "PCDMS_WEIGHTS_LPIPS_VGG",
+        "metric lpips_vgg: torchvision's VGG16; the heads come with the lpips package",
+    ),
+    "lpips_squeeze": KnownFile(
+        "lpips_squeeze",
+        "squeezenet1_1-b8a52dc0.pth",
+        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc0",
+        5,
+        "BSD-3-Clause (torchvision)",
+        "PCDMS_WEIGHTS_LPIPS_SQUEEZE",
+        "metric lpips_squeeze: torchvision's SqueezeNet 1.1; the heads come with the lpips package",
     ),
 }
 """Name on the command line -> file. The one table of weight locations and digests."""
@@ -116,11 +142,11 @@ def find_weights(name: str, path: Path | None = None) -> WeightsFile:
     if not place.is_file():
         raise InputError(
             f"weights {known.file} not found{f' at {place}' if path or given else ''}: run "
-            f"`{FETCH_COMMAND}` once, or set {known.variable} to the file"
+            f"`{FETCH_COMMAND} {name}` once, or set {known.variable} to the file"
         )
     stamp = place.stat()
     digest = _digest(place, stamp.st_size, stamp.st_mtime_ns)
-    _check(known, place, digest)
+    check_digest(known, place, digest)
     return WeightsFile(place, digest)
 
 
@@ -131,56 +157,16 @@ def weights_states(names: Sequence[str] | None = None) -> list[WeightsState]:
         known = KNOWN[check_choice("weights", name, KNOWN)]
         place = location(name)
         if not place.is_file():
-            problem = f"missing at {place}: run `pcdms-bench weights fetch {name}`"
+            problem = f"missing at {place}: run `{FETCH_COMMAND} {name}`"
             states.append(WeightsState(known, place, False, "", problem))
             continue
         digest, problem = file_digest(place), ""
         try:
-            _check(known, place, digest)
+            check_digest(known, place, digest)
         except InputError as error:
             problem = str(error)
         states.append(WeightsState(known, place, True, digest, problem))
     return states
-
-
-def fetch(names: Sequence[str]) -> list[WeightsFile]:
-    """Download the named files into the cache and return them; files already there are checked.
-
-    The SHA-256 must begin with the published prefix; the full digest is recorded at the first
-    fetch and expected from then on. Raises InputError when a name is unknown, a download fails or
-    a digest differs; then only the partial download is removed.
-    """
-    for name in names:
-        check_choice("weights", name, KNOWN)
-    return [_fetch_one(KNOWN[name]) for name in names]
-
-
-def _fetch_one(known: KnownFile) -> WeightsFile:
-    place = cache_folder() / "weights" / known.file
-    if place.is_file():
-        digest = file_digest(place)
-        _check(known, place, digest)
-        _record(known, digest)
-        return WeightsFile(place, digest)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.parent / f".{known.file}.{uuid.uuid4().hex}.part"
-    try:
-        try:
-            with (
-                urllib.request.urlopen(known.url, timeout=TIMEOUT_S) as answer,
-                partial.open("wb") as file,
-            ):
-                shutil.copyfileobj(answer, file, 1 << 20)
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise InputError(f"{known.url} could not be downloaded: {reason}") from error
-        digest = file_digest(partial)
-        _check(known, Path(known.url), digest)
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
-    _record(known, digest)
-    return WeightsFile(place, digest)
 
 
 def file_digest(path: Path) -> str:
@@ -196,7 +182,7 @@ def _digest(path: Path, size: int, stamp: int) -> str:
     return file_digest(path)
 
 
-def _check(known: KnownFile, place: Path, digest: str) -> None:
+def check_digest(known: KnownFile, place: Path, digest: str) -> None:
     """Raise InputError unless `digest` is the recorded one, or begins with the published prefix."""
     expected = _recorded().get(known.file, known.prefix)
     if not digest.startswith(expected) or not digest.startswith(known.prefix):
@@ -215,7 +201,7 @@ def _recorded() -> dict[str, str]:
     return {}
 
 
-def _record(known: KnownFile, digest: str) -> None:
+def record_digest(known: KnownFile, digest: str) -> None:
     """Remember the full digest of a file that was fetched."""
     folder = cache_folder() / "weights"
     digests = _recorded()

@@ -23,6 +23,12 @@ Examples:
   pcdms-bench run --weights my-pcdms --dataset deepfashion --root path/to/deepfashion
 """
 
+FETCH_EXAMPLES = """\b
+Examples:
+  pcdms-bench weights fetch fid fid_paper lpips
+  pcdms-bench weights fetch fid --file weights-inception-2015-12-05-6726825d.pth
+"""
+
 NEXT_STEPS = {
     "prior": "weights import --stage prior",
     "inpaint": "weights import --stage inpaint",
@@ -67,20 +73,37 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     return int(wrong)
 
 
-@weights.command()
+@weights.command(epilog=FETCH_EXAMPLES)
 @click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--file",
+    "given",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A copy of the file that you have: checked and put in place, nothing is downloaded.",
+)
 @debug_option
-def fetch(names: tuple[str, ...]) -> int:
-    """Download files by NAME (`weights list` shows them) and check their SHA-256."""
+def fetch(names: tuple[str, ...], given: Path | None) -> int:
+    """Download files by NAME (`weights list` shows them) and check their SHA-256.
+
+    A download that was cut is continued. `run`, `score` and `report` never download.
+    """
+    from pcdms_bench.progress import Progress
     from pcdms_bench.suggestions import check_choice
-    from pcdms_bench.weights_store import KNOWN, fetch
+    from pcdms_bench.weights_download import fetch, fetch_given
+    from pcdms_bench.weights_store import KNOWN
 
     for name in names:
         check_choice("weights", name, KNOWN)
+    if given is not None and len(names) > 1:
+        raise click.UsageError("--file is one file: give one NAME")
     for name in names:
         known = KNOWN[name]
-        click.echo(f"{name}: {known.url} ({known.megabytes} MB, {known.licence})", err=True)
-        found = fetch([name])[0]
+        if given is not None:
+            found = fetch_given(name, given)
+        else:
+            click.echo(f"{name}: {known.url} ({known.megabytes} MB, {known.licence})", err=True)
+            with Progress() as progress:
+                (found,) = fetch([name], progress.follow(f"fetching {name}, bytes"))
         click.echo(f"{found.path} SHA-256 {found.sha256}")
     return 0
 
