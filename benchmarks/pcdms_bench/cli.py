@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pcdms_bench.commands.run:run", "Generate with every method, score and report."),
     "generate": ("pcdms_bench.commands.generate:generate", "Put one person into another pose."),
     "score": ("pcdms_bench.commands.score:score", "Score pictures, or re-score a run folder."),
+    "compare": ("pcdms_bench.commands.compare:compare", "Compare two runs pair by pair."),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
     "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),

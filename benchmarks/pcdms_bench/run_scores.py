@@ -21,6 +21,7 @@ from pcdms_bench.run_folder import (
 )
 from pcdms_bench.scoring import ScoreContext, score_prior, score_stage
 from pcdms_bench.selection import scored_samples
+from pcdms_bench.slicing import write_slices
 from pcdms_bench.spec import RunSpec
 from pcdms_data.images import load_picture
 from pcdms_data.types import Gallery, Pair, Picture, PictureError
@@ -44,7 +45,9 @@ def score_run(
     device: str,
     progress: Progress,
 ) -> list[ScoreRow]:
-    """Return the rows of a run folder, and add them to its `scores.csv` and `pairs.csv`.
+    """Return the rows of a run folder, and add them to its score tables.
+
+    The tables are `scores.csv`, `pairs.csv` and `slices.csv`.
 
     A run that failed or is unavailable gets the same rows without values, each with the reason.
     A pair that cannot be scored is noted in `status.json`.
@@ -75,6 +78,7 @@ def score_run(
     if status.state in ("unavailable", "failed"):
         rows = [_explained(row, status) for row in rows]
     _keep(folder, rows, pair_rows)
+    write_slices(folder, spec.hash8, pairs)
     return rows
 
 
