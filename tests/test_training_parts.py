@@ -143,7 +143,7 @@ def test_a_preset_without_training_of_encoders_says_what_to_give(data, tmp_path)
     result = call("train", "--stage", "prior", "--dataset", "folder", "--root", data, "--out",
                   tmp_path, "--device", "cpu")  # fmt: skip
     assert result.exit_code == 2
-    assert "image_encoder, source_encoder are missing" in error_line(result)
+    assert "parts image_encoder are missing" in error_line(result)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,22 @@ def test_the_null_conditions_are_those_of_zero_pixels(trained, data):
     torch.testing.assert_close(null.embedding, expected.clone(), atol=1e-5, rtol=1e-5)
     assert null.tokens.shape == (145, 160)
     assert null.coarse.shape == (16, 24, 16)
+
+
+def test_every_stage_trains_with_the_published_null_conditions(trained, data):
+    out, _ = trained
+    for stage in ("prior", "inpaint", "refine"):
+        train_parts(stage, run(out, data, null="trained", min_snr=5.0, fresh=True))
+        assert (facts(out, stage)["null"], facts(out, stage)["min_snr"]) == ("trained", 5.0)
+
+
+def test_a_training_starts_at_a_pretrained_network(data, tmp_path):
+    lines, changes = [], {"start_from": str(PRETRAINED), "learning_rate": 1e-12, "steps": 1}
+    train_parts("prior", run(tmp_path, data, **changes), None, lines.append)
+    assert any("0 of another shape, 0 new" in line for line in lines)
+    shipped, started = load_part(PRETRAINED, "prior"), load_part(tmp_path, "prior")
+    for left, right in zip(shipped.parameters(), started.parameters(), strict=True):
+        torch.testing.assert_close(left, right, atol=1e-3, rtol=1e-3)
 
 
 def test_two_processes_build_one_cache_and_train_one_model(data, tmp_path):

@@ -94,8 +94,8 @@ class Trainer:
 
     def _prior(self) -> None:
         """Train stage `prior`; the scale of its embeddings is measured on the training set."""
-        self.place.need(*ENCODERS)
-        maker = self.place.maker(*ENCODERS)
+        self.place.need("image_encoder")
+        maker = self.place.maker("image_encoder")
         if not self.place.build([maker.plan("embedding")], [maker.compute("embedding")]):
             return
         table = self.place.picture_table(maker, "embedding")

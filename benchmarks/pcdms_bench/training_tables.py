@@ -160,17 +160,20 @@ class TableMaker:
         return 2 * config["latent_channels"], height, pictures_wide * width
 
     def null(self) -> NullConditions:
-        """Return what the frozen parts say of zero pixel tensors."""
+        """Return what the parts at hand say of zero pixel tensors; of absent ones nothing."""
         frozen = self.frozen
+        tokens = embedding = coarse = torch.empty(0)
         with frozen_precision(frozen.device, half_on_cpu=False):
-            tokens = source_tokens(
-                frozen.parts["source_encoder"], null_pixels(frozen.config.source_encoder)
-            )
-            embedding = image_embedding(
-                frozen.parts["image_encoder"], null_pixels(frozen.config.image_encoder)
-            )
-        grey = self.moments(torch.zeros(1, 3, *self.pictures.frame))[0]
-        return NullConditions(tokens[0].cpu().half(), embedding[0].cpu().clone(), grey)
+            if "source_encoder" in frozen.parts:
+                pixels = null_pixels(frozen.config.source_encoder)
+                tokens = source_tokens(frozen.parts["source_encoder"], pixels)[0].cpu().half()
+            if "image_encoder" in frozen.parts:
+                pixels = null_pixels(frozen.config.image_encoder)
+                embedding = image_embedding(frozen.parts["image_encoder"], pixels)[0].cpu()
+        if "vae" in frozen.parts:
+            coarse = self.moments(torch.zeros(1, 3, *self.pictures.frame))[0]
+        # Copies: what inference mode leaves cannot be used in training.
+        return NullConditions(tokens.clone(), embedding.clone(), coarse.clone())
 
     def _signed(self, rows: Tensor) -> Tensor:
         return to_signed(self.pictures.pixels[rows], torch.float32)

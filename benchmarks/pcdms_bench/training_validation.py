@@ -14,7 +14,8 @@ from torch import nn
 from pcdms.pipeline import PCDMsPipeline
 from pcdms.pipeline_config import PipelineConfig
 from pcdms.sampling import decode_latents, encode_latents, to_signed
-from pcdms_bench.public import ssim
+from pcdms_bench.metrics.ssim import ssim_map, ssim_of_map
+from pcdms_bench.protocols import protocol_for
 from pcdms_data.images import load_batch, save_picture
 from pcdms_data.pairs import load_pairs
 from pcdms_data.types import Batch, InputError, Pair
@@ -90,10 +91,17 @@ class Validator:
         save_picture(path, np.ascontiguousarray(picture.transpose(1, 2, 0)))
         error = made.astype(np.float64) - target
         return {
-            "ssim": float(np.mean(np.asarray(ssim(made, target, "standard")))),
+            "ssim": self._ssim(made, target),
             "l1": float(np.abs(error).mean() / 255),
             "psnr": float(10 * np.log10(255**2 / max(1e-9, float((error**2).mean())))),
         }
+
+    def _ssim(self, made: NDArray[np.uint8], target: NDArray[np.uint8]) -> float:
+        """Return the mean SSIM of protocol `standard` in the model's frame."""
+        variant = protocol_for("standard", "folder", self.config.frame).ssim
+        rows = zip(made.transpose(0, 2, 3, 1), target.transpose(0, 2, 3, 1), strict=True)
+        maps = [ssim_map(one, other, variant) for one, other in rows]
+        return float(np.mean([ssim_of_map(values, variant) for values in maps]))
 
     def _pipeline(self, module: nn.Module) -> PCDMsPipeline:
         names = ("prior", "inpaint", "refine", "vae", "image_encoder", "source_encoder")

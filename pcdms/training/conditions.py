@@ -20,7 +20,8 @@ from pcdms.training.diffusion import draw_latents
 class NullConditions:
     """What the frozen parts say of a zero pixel tensor.
 
-    `tokens` (T, Dt), `embedding` (D,), `coarse` (2C, h, w): moments of the mid-grey picture.
+    `tokens` (T, Dt), `embedding` (D,), `coarse` (2C, h, w): moments of the mid-grey picture. A
+    stage reads its own: `prior` the embedding, `inpaint` also the tokens, `refine` the moments.
     """
 
     tokens: Tensor
