@@ -10,11 +10,11 @@ from skimage import data
 from torch import nn
 from torch.nn import functional as F
 
+from pcdms_bench.metrics.efficientnet_files import weights_path
 from pcdms_bench.metrics.efficientnet_lite0 import (
     STAGES,
     WIDTH,
     load_efficientnet_lite0,
-    weights_path,
 )
 from pcdms_bench.metrics.networks import feature_network
 from pcdms_data.types import InputError

@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pcdms_bench import reference_features, scoring
+from pcdms_bench import scoring
 from pcdms_bench.metrics.frechet import frechet_distance_features
 from pcdms_bench.metrics.networks import FeatureNetwork, distance_network
 from pcdms_bench.protocols import protocol_for
@@ -69,7 +69,7 @@ class Set:
 
     def score(self, metrics=PIXEL_METRICS, **changes):
         arguments = {
-            "stage": "final", "folder": self.folder, "pairs": self.pairs, "protocol": PROTOCOL,
+            "stage": "final", "folder": self.folder, "pairs": self.pairs, "protocols": [PROTOCOL],
             "context": CONTEXT, "gallery": self.gallery, "metrics": metrics,
             "memory": ScoreMemory(),
         }  # fmt: skip
@@ -258,7 +258,7 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch):
     made = Toy()
-    for module in ("scoring", "picture_scores", "measuring"):
+    for module in ("scoring", "measuring"):
         place = f"pcdms_bench.{module}.feature_network"
         monkeypatch.setattr(place, lambda name, device="cpu": made.network)
     return made
@@ -296,22 +296,24 @@ def test_reference_statistics_are_computed_once_and_follow_their_content(people,
         return toy.seen - before
 
     assert score() == 6 + 12
-    assert score() == 6
+    assert score() == 0
     train = np.load(tmp_path / "train.npy")
     train[0] += 1
     np.save(tmp_path / "train.npy", train)
-    assert score() == 6 + 12  # one changed picture
+    assert score() == 1  # one changed picture
     toy.network = replace(toy.network, label="toy@00000002")
     assert score() == 6 + 12  # another network
-    assert score() == 6
+    assert score() == 0
 
 
-def test_a_damaged_cache_file_is_computed_anew(people, toy, tmp_path):
+def test_damaged_statistics_are_computed_anew(people, toy, tmp_path):
     first, _ = people.score(metrics=("fd_efficientnet_lite0",))
-    (stored,) = (tmp_path / "cache" / "features").iterdir()
+    (stored,) = (tmp_path / "cache" / "statistics").iterdir()
     stored.write_bytes(stored.read_bytes()[:100])
-    again, _ = people.score(metrics=("fd_efficientnet_lite0",))
-    assert again == first
+    again, _ = people.score(metrics=("fd_efficientnet_lite0",), pairs=people.pairs[:5])
+    rows, _ = people.score(metrics=("fd_efficientnet_lite0",), memory=ScoreMemory())
+    assert rows == first
+    assert again["fd_efficientnet_lite0"].value is not None
 
 
 def test_gallery_pictures_that_cannot_be_decoded_are_told(people, toy, tmp_path):
@@ -337,12 +339,16 @@ def test_names_of_other_kinds_are_passed_over_and_unknown_ones_refused(people):
         people.score(metrics=("sim",))
 
 
-def test_prepared_references_are_what_scoring_uses(people, toy, monkeypatch):
-    monkeypatch.setattr(scoring, "shared_memory", ScoreMemory)
+def test_prepared_references_are_what_scoring_uses(people, toy):
     seen = []
-    scoring.prepare_references(people.gallery, PROTOCOL, ("fd_efficientnet_lite0",), seen.append)
-    assert sum(seen) == 12
+
+    def follow(title):
+        return lambda done, total: seen.append((title, done, total))
+
+    scoring.prepare_references(
+        people.gallery, [PROTOCOL], ("fd_efficientnet_lite0",), follow, memory=ScoreMemory()
+    )
+    assert seen[-1] == ("training pictures for fd_efficientnet_lite0 of standard@48x32", 12, 12)
     before = toy.seen
     people.score(metrics=("fd_efficientnet_lite0",))
     assert toy.seen - before == 6
-    assert reference_features.FORMAT >= 1

@@ -67,7 +67,7 @@ def test_the_opened_network_takes_uint8_and_names_itself(network, astronaut):
     assert value[0] == pytest.approx(float(network(*(planes(c[0]) for c in crops))), abs=1e-6)
     assert opened.label == "stlpips_alex@e60762d1"
     with pytest.raises(InputError, match="uint8"):
-        opened.features(crops[0].astype(np.float32))
+        opened.features(crops[0].astype(np.float64))
 
 
 @pytest.mark.skipif(not WEIGHTS.is_dir(), reason="source weights absent (PCDMS_WEIGHTS)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_bench.feature_rows import FeatureRows
 from pcdms_bench.intervals import around, ratio_interval, resample_counts
-from pcdms_bench.measuring import MASKED, Measured, Task
-from pcdms_bench.metrics.networks import FEATURE_NETWORKS, feature_network
-from pcdms_bench.protocols import Protocol
-from pcdms_bench.reference_features import count_problem, reference_statistics
+from pcdms_bench.measuring import Measured, Task
+from pcdms_bench.metrics.networks import FeatureNetwork
+from pcdms_bench.pair_metrics import takes_mask
+from pcdms_bench.picture_views import view_for
+from pcdms_bench.protocol_type import Protocol
+from pcdms_bench.reference_features import Reference, reference_for, used_of
+from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
+from pcdms_bench.set_metrics import SET_METRICS, SetMetric, frame_of_set
 from pcdms_data.types import InputError, Picture
+
+DROPPING = ("lpips", "lpips_pcdms", "masked_lpips")
+"""Pairwise metrics that lose the protocol's incomplete last LPIPS batch."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +41,24 @@ class Score:
     reference: str = "pair"
 
 
+@dataclass(frozen=True, eq=False)
+class Around:
+    """What scores need beside the measurement itself."""
+
+    reference: Sequence[Picture]
+    """Training pictures of set metrics."""
+    memory: ScoreMemory
+    store: ResultStore
+    progress: Callable[[int], object] | None = None
+    """Called with the number of reference pictures done, where they are new."""
+
+
 def picture_scores(
     metrics: Sequence[str],
     tasks: Sequence[Task],
     measured: Measured,
     protocol: Protocol,
-    reference: Sequence[Picture],
-    mask_kind: str,
-    device: str,
-    memory: ScoreMemory,
+    surroundings: Around,
 ) -> list[Score]:
     """Turn one measurement into scores, one per metric and in their order."""
     lost = lost_pairs(measured.problems, len(tasks))
@@ -49,17 +67,24 @@ def picture_scores(
         extractor = measured.extractors.get(name, "")
         if name in measured.unavailable:
             reason = measured.unavailable[name]
-            target = "train:0" if name in FEATURE_NETWORKS else "pair"
+            target = "train:0" if _compares_sets(name) else "pair"
             scores.append(Score(name, None, None, 0, "unavailable", (reason,), "", target))
         elif len(measured.problems) == len(tasks):
             reasons = lost or ("no pairs to score",)
             scores.append(Score(name, None, None, 0, "failed", reasons, extractor))
-        elif name in FEATURE_NETWORKS:
-            scores.append(_set_score(name, measured, protocol, reference, lost, device, memory))
+        elif name in SET_METRICS:
+            scores.append(_set_score(name, tasks, measured, protocol, lost, surroundings))
         else:
-            target = f"pair;mask={mask_kind}" if name in MASKED else "pair"
-            scores.append(_pairwise_score(name, measured, protocol, lost, extractor, target))
+            target = "pair"
+            if takes_mask(name):
+                kinds = {task.mask.kind(protocol) for task in tasks if task.mask is not None}
+                target = f"pair;mask={'exact' if kinds == {'exact'} else 'keypoints'}"
+            scores.append(_pairwise_score(name, tasks, measured, protocol, lost, target))
     return scores
+
+
+def _compares_sets(name: str) -> bool:
+    return name in SET_METRICS and SET_METRICS[name].needs_reference
 
 
 def lost_pairs(problems: Mapping[str, str], expected: int) -> tuple[str, ...]:
@@ -74,23 +99,26 @@ def lost_pairs(problems: Mapping[str, str], expected: int) -> tuple[str, ...]:
 
 def _pairwise_score(
     name: str,
+    tasks: Sequence[Task],
     measured: Measured,
     protocol: Protocol,
     lost: tuple[str, ...],
-    extractor: str,
     target: str,
 ) -> Score:
     """Mean over pairs, or the ratio of sums, with what was left out in the reason."""
-    if name == "gradient_ratio":
-        above, below = measured.gradients[:, 0], measured.gradients[:, 1]
-    else:
-        above, below = measured.values[name], np.ones(len(measured.values[name]))
+    above = measured.values[name].copy()
+    below = measured.below.get(name, np.ones(len(above)))
+    extractor, reasons = measured.extractors.get(name, ""), list(lost)
+    dropped = 0
+    if name in DROPPING and protocol.lpips_drop_last:
+        dropped = _drop_last(above, [task.pair_id for task in tasks], protocol.lpips_batch)
+        if dropped:
+            reasons.append(_dropped(dropped, protocol.lpips_batch))
     used = np.isfinite(above) & np.isfinite(below)
-    reasons = list(lost)
     identical = int(np.isposinf(above).sum())
     if identical:
         reasons.append(f"{identical} identical to the target (infinite), left out of the mean")
-    empty = len(above) - int(used.sum()) - identical - len(measured.problems)
+    empty = len(above) - int(used.sum()) - identical - dropped - len(measured.problems)
     if empty > 0:
         reasons.append(f"{empty} with no pixel in the mask, left out")
     total = float(below[used].sum())
@@ -102,57 +130,131 @@ def _pairwise_score(
     return Score(name, value, interval, int(used.sum()), "ok", tuple(reasons), extractor, target)
 
 
+def _drop_last(values: NDArray[np.float64], names: Sequence[str], batch: int | None) -> int:
+    """Blank the values after the last whole batch in name order; returns how many."""
+    ordered = [i for i in sorted(range(len(names)), key=names.__getitem__)
+               if np.isfinite(values[i])]  # fmt: skip
+    left_out = ordered[used_of(len(ordered), batch) :]
+    values[left_out] = np.nan
+    return len(left_out)
+
+
+def _dropped(count: int, batch: int | None) -> str:
+    return f"{count} pictures of the incomplete last batch of {batch} left out, as published"
+
+
 def _set_score(
     name: str,
+    tasks: Sequence[Task],
     measured: Measured,
     protocol: Protocol,
-    reference: Sequence[Picture],
     lost: tuple[str, ...],
-    device: str,
-    memory: ScoreMemory,
+    surroundings: Around,
 ) -> Score:
-    """Frechet distance to the reference pictures; indicative where the covariance is singular."""
-    network = feature_network(name, device)
-    features = np.stack(measured.features[name])
-    pairs_used = len(set(measured.owners))
-    if not reference:
+    """A metric of all pictures; indicative where there are too few for the network's features."""
+    metric, network = SET_METRICS[name], measured.networks[name]
+    batch = protocol.fid_batch if protocol.fid_drop_last and metric.frame == "fid" else None
+    reasons = list(lost)
+    target = "train:0" if metric.needs_reference else ""
+    if metric.needs_reference and not surroundings.reference:
         absent = ("no training pictures to compare with", *lost)
-        return Score(name, None, None, 0, "unavailable", absent, network.label, "train:0")
+        return Score(name, None, None, 0, "unavailable", absent, network.label, target)
+    reference = _reference(metric, network, protocol, batch, surroundings)
+    if batch is not None:  # published: a smaller reference set shrinks the batch of both
+        batch = min(batch, len(surroundings.reference))
+    features, owners = _in_name_order(measured, name, tasks, batch)
+    if len(features) < len(measured.owners):
+        reasons.append(_dropped(len(measured.owners) - len(features), batch))
     try:
-        known = reference_statistics(reference, network, protocol, memory)
-        value = known.distance(features)
+        value, interval = _value(metric, features, owners, reference, protocol, surroundings.store)
+        known = reference.count if metric.needs_reference else 0
     except InputError as error:
         absent = (str(error), *lost)
-        return Score(name, None, None, 0, "unavailable", absent, network.label, "train:0")
-    interval = None
-    few = len(features) <= network.width
-    if few and len(features) > 2:
-        interval = around(value, _resampled(known.resampled, features, measured.owners, protocol))
-    reasons = list(lost)
-    problem = count_problem(reference, known)
-    if problem:
-        reasons.append(problem)
-    smaller = min(len(features), known.count)
-    if smaller <= network.width:
+        return Score(name, None, None, 0, "unavailable", absent, network.label, target)
+    if metric.needs_reference:
+        target = f"train:{known}"
+        if reference.problem():
+            reasons.append(reference.problem())
+        if len(reference.pictures) < reference.offered:
+            left = reference.offered - len(reference.pictures)
+            reasons.append(f"of the training pictures {_dropped(left, protocol.fid_batch)}")
+    smaller = min(len(features), known) if metric.needs_reference else len(features)
+    few = metric.needs_full_rank and smaller <= network.width
+    if few:
         reasons.append(
             f"{smaller} pictures for {network.width} features: a singular covariance, compare only "
             "with rows of equal n"
         )
-    status = "indicative" if smaller <= network.width else "ok"
-    target = f"train:{known.count}"
-    return Score(name, value, interval, pairs_used, status, tuple(reasons), network.label, target)
+    status = "indicative" if few else "ok"
+    return Score(
+        name, value, interval, len(set(owners)), status, tuple(reasons), network.label, target
+    )
+
+
+def _reference(
+    metric: SetMetric,
+    network: FeatureNetwork,
+    protocol: Protocol,
+    batch: int | None,
+    surroundings: Around,
+) -> Reference:
+    view = view_for(protocol, "reference", frame_of_set(metric, protocol))
+    return reference_for(
+        surroundings.reference if metric.needs_reference else (), network, view, batch,
+        surroundings.store, surroundings.memory, surroundings.progress,
+    )  # fmt: skip
+
+
+def _in_name_order(
+    measured: Measured, name: str, tasks: Sequence[Task], batch: int | None
+) -> tuple[FeatureRows, list[int]]:
+    """Return the features whole batches hold, in the order of names, and the tasks they are of."""
+    owners = measured.owners
+    order = sorted(range(len(owners)), key=lambda row: (tasks[owners[row]].pair_id, row))
+    order = order[: used_of(len(order), batch)]
+    return measured.features[name].picked(order), [owners[row] for row in order]
+
+
+def _value(
+    metric: SetMetric,
+    features: FeatureRows,
+    owners: Sequence[int],
+    reference: Reference,
+    protocol: Protocol,
+    store: ResultStore,
+) -> tuple[float, tuple[float, float] | None]:
+    """Return value and interval, from the store where equal sets were compared before."""
+    few = 2 < len(features) <= features.width and metric.resampled is not None
+    key = content_key(
+        "set", library_versions(), metric.compute.__name__, reference.network.label,
+        reference.key() if metric.needs_reference else b"",
+        repr((protocol.set_resamples, protocol.is_splits)),
+        np.asarray(owners, np.int64).tobytes(), *features.digests(),
+    )  # fmt: skip
+    stored = store.get_many([key]).get(key)
+    if stored is not None:
+        value, low, high = json.loads(stored)
+        return value, None if low is None else (low, high)
+    value = metric.compute(features, reference, protocol)
+    interval = None
+    if few and metric.resampled is not None:
+        drawn = _resampled(metric.resampled, features, owners, reference, protocol)
+        interval = around(value, drawn)
+    store.put(key, json.dumps([value, *(interval or (None, None))]).encode())
+    return value, interval
 
 
 def _resampled(
-    distances: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float64]],
-    features: NDArray[np.float32],
+    distances: Callable[[FeatureRows, Reference, NDArray[np.int64]], NDArray[np.float64]],
+    features: FeatureRows,
     owners: Sequence[int],
+    reference: Reference,
     protocol: Protocol,
 ) -> NDArray[np.float64]:
-    """Return the distances of resampled pairs; all samples of a drawn pair come with it."""
+    """Return the values of resampled pairs; all samples of a drawn pair come with it."""
     drawn, rows_of = np.unique(np.asarray(owners), return_inverse=True)
     counts = resample_counts(len(drawn), protocol.set_resamples).astype(np.int64)
     each = [np.repeat(np.arange(len(features)), count[rows_of]) for count in counts]
     if len({len(rows) for rows in each}) == 1:
-        return distances(features, np.stack(each))
-    return np.concatenate([distances(features, rows[None]) for rows in each])
+        return distances(features, reference, np.stack(each))
+    return np.concatenate([distances(features, reference, rows[None]) for rows in each])

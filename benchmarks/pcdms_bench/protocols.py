@@ -13,7 +13,7 @@ from dataclasses import replace
 from pcdms_bench.protocol_type import Frames
 from pcdms_bench.protocol_type import Protocol as Protocol  # also for callers
 from pcdms_bench.ssim_variants import SSIM_G12_OWN, SSIM_G15, SSIM_G15_OWN, SSIM_WIN51
-from pcdms_bench.suggestions import check_choice
+from pcdms_bench.suggestions import check_choice, split_names
 
 _FASHION = ((256, 176), (512, 352))
 _BOTH: Frames = (("deepfashion", _FASHION), ("market1501", ((128, 64),)))
@@ -277,17 +277,48 @@ def protocol_for(name: str, dataset: str, resolution: tuple[int, int]) -> Protoc
 
     Where the protocol lists frames for the data set, the one as high as the run's `resolution`
     (H, W) is taken, else the first. Other data sets (the embedded people, a folder) use the run's
-    resolution, and the label says so: `standard@96x64`. Raises InputError on an unknown name.
+    resolution, and the label says so: `standard@96x64`. A name with a frame, `pcdms@256x176`, asks
+    for that one. Raises InputError on an unknown name or a frame that is none.
     """
-    protocol = PROTOCOLS[check_choice("protocol", name, PROTOCOLS)]
+    plain, _, size = name.partition("@")
+    protocol = PROTOCOLS[check_choice("protocol", plain, PROTOCOLS)]
     if dataset in protocol.native:
         protocol = unstretched(protocol)
-    listed = dict(protocol.frames).get(dataset)
-    if listed is None:
-        label = f"{name}@{resolution[0]}x{resolution[1]}"
+    listed = dict(protocol.frames).get(dataset, ())
+    if size:
+        resolution = _frame(name, size)
+        listed = tuple(frame for frame in listed if frame == resolution)
+    if not listed:
+        label = f"{plain}@{resolution[0]}x{resolution[1]}"
         return replace(protocol, frame=resolution, label=label)
     frame = next((frame for frame in listed if frame[0] == resolution[0]), listed[0])
-    return replace(protocol, frame=frame, label=name)
+    return replace(protocol, frame=frame, label=plain)
+
+
+def protocol_names(text: str) -> tuple[str, ...]:
+    """Return the comma-separated protocols of `text`, each once, in order; `all` means all.
+
+    A name may carry a frame (`pcdms@256x176`). Raises InputError on an unknown name.
+    """
+    plain = split_names("protocol", ",".join(part.partition("@")[0] for part in text.split(",")),
+                        PROTOCOLS)  # fmt: skip
+    if "@" not in text:
+        return plain
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if "@" in part:
+            _frame(part, part.partition("@")[2])
+    return tuple(dict.fromkeys(parts))
+
+
+def _frame(name: str, size: str) -> tuple[int, int]:
+    """Return (H, W) of `HxW`."""
+    height, _, width = size.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        from pcdms_data.types import InputError
+
+        raise InputError(f"protocol {name!r}: {size!r} is no frame, expected HxW as in 256x176")
+    return int(height), int(width)
 
 
 def unstretched(protocol: Protocol) -> Protocol:

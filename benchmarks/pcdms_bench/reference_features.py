@@ -1,142 +1,233 @@
-"""Feature statistics of the reference pictures: computed once, kept by the content they came from.
+"""Features of the reference pictures and their statistics, kept by the content they came from.
 
-The key holds the bytes of every picture, the network with its digest, the resize and the library
-versions, so a changed input can never meet an old result.
+A picture's features are kept by the digest of its pixels and the network, the statistics by the
+digests of all pictures: one changed picture costs one forward pass, none costs none.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import contextlib
 import uuid
 import zipfile
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_bench.metric_inputs import InputBank, Seen
 from pcdms_bench.metrics.frechet import FeatureStatistics, GaussianOfFeatures
-from pcdms_bench.metrics.networks import FeatureNetwork, networks_versions
-from pcdms_bench.protocols import Protocol
+from pcdms_bench.metrics.networks import FeatureNetwork
+from pcdms_bench.picture_content import PictureSource
+from pcdms_bench.picture_views import View
+from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
 from pcdms_bench.weights_store import cache_folder
-from pcdms_data.images import load_picture
 from pcdms_data.types import Picture, PictureError
 
-ROWS_PER_UPDATE = 64
-FORMAT = 1
-"""Raised when the way statistics are computed changes."""
+BLOCK = 64
+"""Pictures looked up, decoded and added to the sums at a time."""
 
 
-def reference_statistics(
-    pictures: Sequence[Picture],
-    network: FeatureNetwork,
-    protocol: Protocol,
-    memory: ScoreMemory,
-    progress: Callable[[int], object] | None = None,
-) -> GaussianOfFeatures:
-    """Return mean and covariance of the features of `pictures` in the protocol's metric frame.
+def feature_key(network: FeatureNetwork, digest: bytes) -> bytes:
+    """Return the key of a network's features of an input."""
+    return content_key(
+        "features", library_versions(), network.label, network.preprocessing, "float32", digest
+    )
 
-    Looked up in `memory`, then in the cache folder, else computed picture by picture. Pictures that
-    cannot be decoded are left out, and not counted in `count`. `progress` is called with the number
-    of pictures done. Raises InputError when fewer than two are left.
-    """
-    handles = tuple((p.name, p.path, p.row) for p in pictures)
-    quick = ("reference", network.label, network.preprocessing, protocol.frame,
-             protocol.reference_kernel, handles, _stamps(pictures))  # fmt: skip
-    kept = memory.get(quick)
-    if isinstance(kept, GaussianOfFeatures):
-        return kept
-    path = cache_folder() / "features" / f"{_key(pictures, network, protocol)}.npz"
-    found = _read(path, network.width)
-    if found is None:
-        found = _compute(pictures, network, protocol, progress)
-        _write(path, found)
-    memory.put(quick, found, found.covariance.nbytes)
+
+def features_of(
+    inputs: Sequence[Seen], bank: InputBank, network: FeatureNetwork, store: ResultStore
+) -> list[NDArray[np.float32]]:
+    """Return the features (D,) of each input; equal inputs and known ones cost no forward pass."""
+    digests = [bank.digest(seen) for seen in inputs]
+    keys = {digest: feature_key(network, digest) for digest in digests}
+    stored = store.get_many(list(keys.values()))
+    found = {
+        digest: np.frombuffer(stored[key], np.float32)
+        for digest, key in keys.items()
+        if key in stored and len(stored[key]) == 4 * network.width
+    }
+    missing = {d: seen for d, seen in zip(digests, inputs, strict=True) if d not in found}
+    for batch in _batches(list(missing), missing, bank, network.chunk):
+        pictures = np.stack([bank.array(missing[digest]) for digest in batch])
+        for digest, row in zip(batch, network.features(pictures), strict=True):
+            found[digest] = row
+            store.put(keys[digest], np.ascontiguousarray(row, np.float32).tobytes())
+    return [found[digest] for digest in digests]
+
+
+def _batches(
+    digests: list[bytes], inputs: dict[bytes, Seen], bank: InputBank, size: int
+) -> Iterator[list[bytes]]:
+    """Yield batches of equal shape and type."""
+    groups: dict[object, list[bytes]] = {}
+    for digest in digests:
+        array = bank.array(inputs[digest])
+        groups.setdefault((array.shape, array.dtype), []).append(digest)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+@dataclass(eq=False)
+class Reference:
+    """The pictures that a set metric compares with, in name order, and what is known of them."""
+
+    pictures: Sequence[Picture]
+    """Those used: a dropped last batch is left out already."""
+    offered: int
+    """How many there were."""
+    network: FeatureNetwork
+    view: View
+    store: ResultStore
+    memory: ScoreMemory
+    progress: Callable[[int], object] | None = None
+    _digests: list[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def count(self) -> int:
+        """Return how many pictures could be decoded."""
+        return len(self.digests())
+
+    def problem(self) -> str:
+        """Return the note for a row when reference pictures could not be decoded, else ''."""
+        lost = len(self.pictures) - self.count
+        total = len(self.pictures)
+        return f"{lost} of {total} reference pictures could not be decoded" if lost else ""
+
+    def key(self) -> bytes:
+        """Return what stands for all pictures as this network sees them."""
+        own = content_key("reference", *self.digests())
+        return feature_key(self.network, own)
+
+    def digests(self) -> list[bytes]:
+        """Return the digest of every picture's input; new pictures are decoded and passed on."""
+        if self._digests is None:
+            kept = self.memory.get(self._quick())
+            if kept is None:
+                kept = self._look_up() or self._pass_all()
+                self.memory.put(self._quick(), kept, 40 * len(kept))
+            self._digests = kept
+        return self._digests
+
+    def gaussian(self) -> GaussianOfFeatures:
+        """Return mean and covariance. Raises InputError for fewer than two pictures."""
+        key = self.key()
+        kept = self.memory.get(key)
+        if isinstance(kept, GaussianOfFeatures):
+            return kept
+        path = cache_folder() / "statistics" / f"{key.hex()}.npz"
+        found = _read(path, self.network.width)
+        if found is None:
+            statistics = FeatureStatistics()
+            for block in self.blocks():
+                statistics.update(block)
+            found = statistics.result()
+            _write(path, found)
+        self.memory.put(key, found, found.covariance.nbytes)
+        return found
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the features in blocks (b, D), in name order."""
+        for inputs, bank in self._blocks():
+            rows = features_of(inputs, bank, self.network, self.store)
+            if rows:
+                yield np.stack(rows)
+
+    def _blocks(self) -> Iterator[tuple[list[Seen], InputBank]]:
+        """Yield the decodable inputs block by block; a block's pictures are dropped after it."""
+        every = [Seen(PictureSource(picture), self.view) for picture in self.pictures]
+        for start in range(0, len(every), BLOCK):
+            bank = InputBank(self.store)
+            block = _readable(every[start : start + BLOCK])
+            bank.look_up(block)
+            usable = []
+            for seen in block:
+                with contextlib.suppress(PictureError):
+                    bank.digest(seen)
+                    usable.append(seen)
+            yield usable, bank
+
+    def _look_up(self) -> list[bytes] | None:
+        """Return all digests where every one is known, without decoding anything."""
+        keys = []
+        for picture in self.pictures:
+            try:
+                keys.append(Seen(PictureSource(picture), self.view).key())
+            except PictureError:
+                return None
+        known = self.store.get_many(keys)
+        return [known[key] for key in keys] if len(known) == len(set(keys)) else None
+
+    def _pass_all(self) -> list[bytes]:
+        """Run every new picture through the network and return all digests."""
+        digests: list[bytes] = []
+        for inputs, bank in self._blocks():
+            features_of(inputs, bank, self.network, self.store)
+            digests += [bank.digest(seen) for seen in inputs]
+            if self.progress:
+                self.progress(len(inputs))
+        return digests
+
+    def _quick(self) -> bytes:
+        """Return a key for this process, which changes when a file's time or size does."""
+        parts = [self.network.label, repr(self.view)]
+        stamps: dict[Path, str] = {}
+        for picture in self.pictures:
+            if picture.path not in stamps:
+                stamps[picture.path] = _stamp(picture.path)
+            parts.append(f"{picture!r}{stamps[picture.path]}")
+        return content_key("quick", *parts)
+
+
+def _readable(inputs: list[Seen]) -> list[Seen]:
+    """Return the inputs whose files can be read."""
+    found = []
+    for seen in inputs:
+        with contextlib.suppress(PictureError):
+            seen.key()
+            found.append(seen)
     return found
 
 
-def _compute(
+def reference_for(
     pictures: Sequence[Picture],
     network: FeatureNetwork,
-    protocol: Protocol,
-    progress: Callable[[int], object] | None,
-) -> GaussianOfFeatures:
-    """Stream the pictures through the network in chunks, in name order."""
-    statistics = FeatureStatistics()
-    waiting: list[NDArray[np.float32]] = []
+    view: View,
+    batch: int | None,
+    store: ResultStore,
+    memory: ScoreMemory,
+    progress: Callable[[int], object] | None = None,
+) -> Reference:
+    """Return the reference of a set metric; with `batch` the last, incomplete one is dropped."""
     ordered = sorted(pictures, key=lambda picture: (picture.name, picture.row))
-    for start in range(0, len(ordered), network.chunk):
-        chunk = ordered[start : start + network.chunk]
-        pixels = []
-        for picture in chunk:
-            try:
-                pixels.append(load_picture(picture, protocol.frame, protocol.reference_kernel))
-            except PictureError:
-                continue
-        if pixels:
-            waiting.append(network.features(np.stack(pixels)))
-        # Adding up D x D products for a few rows at a time would cost as much as the network.
-        if len(waiting) * network.chunk >= ROWS_PER_UPDATE:
-            statistics.update(np.concatenate(waiting))
-            waiting = []
-        if progress:
-            progress(len(chunk))
-    if waiting:
-        statistics.update(np.concatenate(waiting))
-    return statistics.result()
+    used = used_of(len(ordered), batch)
+    return Reference(ordered[:used], len(ordered), network, view, store, memory, progress)
 
 
-def _key(pictures: Sequence[Picture], network: FeatureNetwork, protocol: Protocol) -> str:
-    """Return the hash of everything the statistics depend on."""
-    content = hashlib.sha256()
-    for picture in sorted(pictures, key=lambda picture: (picture.name, picture.row)):
-        digest = _file_digest(picture.path, *_stamp(picture.path))
-        content.update(f"{picture.name}\x1f{picture.row}\x1f{digest}\n".encode())
-    choices = {
-        "format": FORMAT,
-        "content": content.hexdigest(),
-        "network": network.label,
-        "preprocessing": network.preprocessing,
-        "frame": protocol.frame,
-        "kernel": protocol.reference_kernel,
-        "versions": networks_versions(),
-    }
-    text = json.dumps(choices, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def used_of(count: int, batch: int | None) -> int:
+    """Return how many of `count` pictures whole batches hold; all of a set below one batch.
+
+    Source: protocols specification, section 1.3.
+    """
+    return count if batch is None or count < batch else count // batch * batch
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Return size and modification time; zeros for a missing file."""
+def _stamp(path: Path) -> str:
     try:
         state = path.stat()
     except OSError:
-        return 0, 0
-    return state.st_size, state.st_mtime_ns
-
-
-def _stamps(pictures: Sequence[Picture]) -> tuple[tuple[Path, int, int], ...]:
-    """Return the state of every distinct file."""
-    return tuple((path, *_stamp(path)) for path in sorted({p.path for p in pictures}))
-
-
-@lru_cache(maxsize=100_000)
-def _file_digest(path: Path, size: int, stamp: int) -> str:
-    """Return the digest of a file's bytes, once per process and state; empty when unreadable."""
-    del size, stamp  # only part of the cache key: a rewritten file is read anew
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()
-    except OSError:
         return ""
+    return f"{state.st_size}-{state.st_mtime_ns}-{state.st_ctime_ns}-{state.st_ino}"
 
 
 def _read(path: Path, width: int) -> GaussianOfFeatures | None:
     """Return stored statistics; None when there are none, or none that can be used."""
     try:
-        # The file is opened here because NumPy leaves a damaged archive open.
+        # The file is opened here because NumPy leaves a damaged archive open. Reading an archive's
+        # member whole checks its checksum.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             mean, covariance, count = stored["mean"], stored["covariance"], int(stored["count"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -159,9 +250,3 @@ def _write(path: Path, found: GaussianOfFeatures) -> None:
     finally:
         if temporary.exists():
             temporary.unlink()
-
-
-def count_problem(pictures: Sequence[Picture], found: GaussianOfFeatures) -> str:
-    """Return the note for a row when reference pictures could not be decoded, else ''."""
-    lost = len(pictures) - found.count
-    return f"{lost} of {len(pictures)} reference pictures could not be decoded" if lost else ""

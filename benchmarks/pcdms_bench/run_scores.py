@@ -19,7 +19,7 @@ from pcdms_bench.run_folder import (
     merge_table,
     missing_pictures,
 )
-from pcdms_bench.scoring import ScoreContext, score_prior, score_stage
+from pcdms_bench.scoring import ScoreContext, prepare_references, score_prior, score_stage
 from pcdms_bench.selection import scored_samples
 from pcdms_bench.slicing import write_slices
 from pcdms_bench.spec import RunSpec
@@ -59,18 +59,19 @@ def score_run(
     stages = generated_stages(spec.stages)
     needs_gallery = any("gallery" in METRICS[name].needs for name in metrics)
     gallery = train_gallery() if needs_gallery and status.state != "unavailable" else None
-    with progress.task(f"scoring {spec.method}", len(stages) * len(protocols) * len(pairs)) as add:
-        for name in protocols:
-            protocol = protocol_for(name, spec.dataset, spec.frame)
-            for stage in stages:
-                failures = _failures(stage, folder, spec, status, pairs)
-                found, frame = _score_stage(
-                    stage, folder, spec, pairs, protocol, gallery, metrics, failures, device, add
-                )
-                rows += found
-                pair_rows += frame.itertuples(index=False, name=None)
-                lost |= failures
-                lost |= _unscored(stage, folder, pairs, found, set(frame["pair_id"]), failures)
+    recipes = [protocol_for(name, spec.dataset, spec.frame) for name in protocols]
+    if gallery is not None and any(stage != "prior" for stage in stages):
+        prepare_references(gallery, recipes, metrics, progress.follow, device)
+    with progress.task(f"scoring {spec.method}", len(stages) * len(pairs)) as add:
+        for stage in stages:
+            failures = _failures(stage, folder, spec, status, pairs)
+            found, frame = _score_stage(
+                stage, folder, spec, pairs, recipes, gallery, metrics, failures, device, add
+            )
+            rows += found
+            pair_rows += frame.itertuples(index=False, name=None)
+            lost |= failures
+            lost |= _unscored(stage, folder, pairs, found, set(frame["pair_id"]), failures)
     rows += [row for row in cost_rows(folder, spec, len(pairs)) if row.metric in metrics]
     if status.state in ("complete", "partial"):
         status.state, status.failed = "partial" if lost else "complete", lost
@@ -87,28 +88,29 @@ def _score_stage(
     folder: Path,
     spec: RunSpec,
     pairs: Sequence[Pair],
-    protocol: Protocol,
+    recipes: Sequence[Protocol],
     gallery: Gallery | None,
     metrics: Sequence[str],
     failures: dict[str, str],
     device: str,
     advance: Advance,
 ) -> tuple[list[ScoreRow], pd.DataFrame]:
-    """Return the rows and the per-pair frame of one stage under one protocol."""
+    """Return the rows and the per-pair frame of one stage under all protocols."""
     context = ScoreContext(
         run=spec.hash8, method=spec.method, stages=spec.stages, dataset=spec.dataset,
         split=spec.split, selection=spec.selection, samples=spec.samples, weights=spec.weights,
         seed=spec.seed, resolution=spec.frame,
     )  # fmt: skip
     if stage == "prior":
-        rows, frame = score_prior(folder / EMBEDDINGS, pairs, protocol, context, failures)
+        # Embeddings know no protocol but have to stand under one: the first.
+        rows, frame = score_prior(folder / EMBEDDINGS, pairs, recipes[0], context, failures)
         chosen = set(metrics) & set(metric_names("stage"))
         frame = frame[frame["metric"].isin(chosen)]
         advance(len(pairs))
         return [row for row in rows if row.metric in chosen], frame
     place, scored = folder / SAMPLES / stage, scored_samples(folder, spec, stage, pairs)
     return score_stage(
-        stage, place, pairs, protocol, context, gallery, metrics, failures, advance, device,
+        stage, place, pairs, recipes, context, gallery, metrics, failures, advance, device,
         chosen=scored,
     )  # fmt: skip
 

@@ -5,10 +5,10 @@ A number that cannot be computed becomes a row with a reason; it is never 0 and 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_bench.intervals import mean_interval
-from pcdms_bench.measuring import Task, measure
+from pcdms_bench.measuring import Measured, Plan, Task, measure
 from pcdms_bench.metrics.catalog import METRICS as METRICS  # also for callers
-from pcdms_bench.metrics.keypoint_mask import keypoint_mask
-from pcdms_bench.metrics.networks import FEATURE_NETWORKS, feature_network
-from pcdms_bench.picture_scores import Score, lost_pairs, picture_scores
+from pcdms_bench.metrics.networks import feature_network
+from pcdms_bench.pair_metrics import RATIOS
+from pcdms_bench.picture_content import PersonMask, PictureSource
+from pcdms_bench.picture_scores import Around, Score, lost_pairs, picture_scores
+from pcdms_bench.picture_views import view_for
 from pcdms_bench.protocols import Protocol
-from pcdms_bench.reference_features import reference_statistics
+from pcdms_bench.reference_features import reference_for
+from pcdms_bench.result_store import open_store
 from pcdms_bench.run_folder import sample_name
 from pcdms_bench.score_memory import ScoreMemory, shared_memory
+from pcdms_bench.set_metrics import SET_METRICS, frame_of_set
 from pcdms_bench.suggestions import check_choice
-from pcdms_data.images import load_labels, load_picture
 from pcdms_data.types import Gallery, InputError, Pair, Picture
 from pcdms_reports.records import ScoreRow
 
@@ -57,7 +60,7 @@ def score_stage(
     stage: str,
     folder: Path,
     pairs: Sequence[Pair],
-    protocol: Protocol,
+    protocols: Sequence[Protocol],
     context: ScoreContext,
     gallery: Gallery | None,
     metrics: Sequence[str] | None = None,
@@ -67,60 +70,94 @@ def score_stage(
     memory: ScoreMemory | None = None,
     chosen: Mapping[str, int] | None = None,
 ) -> tuple[list[ScoreRow], pd.DataFrame]:
-    """Score the pictures `folder/<pair_id>.png` against the pairs' targets.
+    """Score the pictures `folder/<pair_id>.png` against the pairs' targets, under all protocols.
 
-    Returns the rows, one per metric of `protocol` (or those of them named in `metrics`; names of
-    other kinds are passed over), and a frame with the columns `FRAME_COLUMNS`. Set metrics compare
-    with the pictures of `gallery`. `failures` gives reasons for pictures that do not exist.
+    Returns the rows, one per protocol and metric of it (or those of them named in `metrics`; names
+    of other kinds are passed over), and a frame with the columns `FRAME_COLUMNS`. Set metrics
+    compare with the pictures of `gallery`. `failures` gives reasons for pictures that do not exist.
     `progress` is called with the number of pairs done since the last call. With `chosen` =
     {pair_id: sample} that sample alone is looked at; without it `oracle-ssim` picks the best by the
     protocol's own SSIM.
     Raises InputError on an unknown metric name; missing pictures and weights only make rows.
     """
-    names = chosen_metrics(protocol, metrics)
+    import pandas as pd
+
     every = range(1 if context.selection == "first" else context.samples)
     tasks = [
         _task(
             pair,
             folder,
-            protocol,
             [chosen[pair.pair_id]] if chosen and pair.pair_id in chosen else every,
             failures or {},
         )
         for pair in pairs
     ]
+    ids = [pair.pair_id for pair in pairs]
+    plans = [Plan(protocol, chosen_metrics(protocol, metrics)) for protocol in protocols]
     kept = memory or shared_memory()
-    measured = measure(tasks, protocol, names, kept, context.selection, device, progress)
-    exact = bool(pairs) and all(pair.target_mask is not None for pair in pairs)
-    pictures = gallery.pictures if gallery else ()
-    scores = picture_scores(
-        names, tasks, measured, protocol, pictures, "exact" if exact else "keypoints",
-        device, kept,
-    )  # fmt: skip
-    rows = [score_row(score, stage, protocol, context, len(pairs)) for score in scores]
-    return rows, pair_frame([pair.pair_id for pair in pairs], stage, protocol, measured.values)
+    rows: list[ScoreRow] = []
+    frames: list[pd.DataFrame] = []
+    with open_store() as store:
+        around = Around(gallery.pictures if gallery else (), kept, store)
+        found = measure(tasks, plans, kept, store, context.selection, device, progress)
+        for plan, measured in zip(plans, found, strict=True):
+            scores = picture_scores(plan.metrics, tasks, measured, plan.protocol, around)
+            rows += [
+                score_row(score, stage, plan.protocol, context, len(pairs)) for score in scores
+            ]
+            frames.append(pair_frame(ids, stage, plan.protocol, _per_pair(measured)))
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return rows, pd.concat(filled, ignore_index=True)
+
+
+def _per_pair(measured: Measured) -> dict[str, NDArray[np.float64]]:
+    """Return the values that mean something for one pair alone."""
+    return {name: values for name, values in measured.values.items() if name not in RATIOS}
 
 
 def prepare_references(
     gallery: Gallery,
-    protocol: Protocol,
+    protocols: Sequence[Protocol],
     metrics: Sequence[str] | None = None,
-    progress: Callable[[int], object] | None = None,
+    follow: Callable[[str], Callable[[int, int], object]] | None = None,
     device: str = "cpu",
+    memory: ScoreMemory | None = None,
 ) -> None:
-    """Compute the reference statistics that `score_stage` will need, so that a wait has a name.
+    """Compute the reference features that `score_stage` will need, so that a wait has a name.
 
-    Optional: `score_stage` computes what is not there. `progress` is called with the number of
-    gallery pictures done, for every set metric whose network is there.
+    Optional: `score_stage` computes what is not there. `follow` gives, for a title, a function that
+    is called with the number of gallery pictures done and in all, where any are new.
     """
-    for name in chosen_metrics(protocol, metrics):
-        if name not in FEATURE_NETWORKS:
-            continue
-        try:
-            network = feature_network(name, device)
-            reference_statistics(gallery.pictures, network, protocol, shared_memory(), progress)
-        except InputError:
-            continue  # `score_stage` says so in the row
+    with open_store() as store:
+        for protocol in protocols:
+            for name in chosen_metrics(protocol, metrics):
+                metric = SET_METRICS.get(name)
+                if metric is None or not metric.needs_reference:
+                    continue
+                title = f"training pictures for {name} of {protocol.label}"
+                # `score_stage` says in the row what does not work.
+                with contextlib.suppress(InputError):
+                    reference_for(
+                        gallery.pictures,
+                        feature_network(metric.network, device),
+                        view_for(protocol, "reference", frame_of_set(metric, protocol)),
+                        protocol.fid_batch if protocol.fid_drop_last else None,
+                        store,
+                        memory or shared_memory(),
+                        _counted(follow(title), len(gallery.pictures)) if follow else None,
+                    ).gaussian()
+
+
+def _counted(state: Callable[[int, int], object], total: int) -> Callable[[int], object]:
+    """Return a function that adds up what it is called with and tells `state`."""
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        state(done, total)
+
+    return add
 
 
 def chosen_metrics(protocol: Protocol, metrics: Sequence[str] | None) -> tuple[str, ...]:
@@ -132,45 +169,16 @@ def chosen_metrics(protocol: Protocol, metrics: Sequence[str] | None) -> tuple[s
     return tuple(name for name in protocol.metrics if name in metrics)
 
 
-def _task(
-    pair: Pair,
-    folder: Path,
-    protocol: Protocol,
-    samples: Sequence[int],
-    failures: Mapping[str, str],
-) -> Task:
-    """Return how to load the `samples` of one pair."""
+def _task(pair: Pair, folder: Path, samples: Sequence[int], failures: Mapping[str, str]) -> Task:
+    """Return where the `samples` of one pair, its target and its mask are."""
     names = [sample_name(pair.pair_id, sample) for sample in samples]
-    frame = protocol.frame
     return Task(
         pair.pair_id,
-        [
-            partial(load_picture, Picture(name, folder / name), frame, protocol.generated_kernel)
-            for name in names
-            if (folder / name).is_file()
-        ],
-        partial(load_picture, pair.target, frame, protocol.target_kernel),
-        _picture_key(pair.target),
-        partial(_person_mask, pair, protocol),
+        [PictureSource(Picture(n, folder / n)) for n in names if (folder / n).is_file()],
+        PictureSource(pair.target),
+        PersonMask(pair.target_mask, pair.target_pose),
         failures.get(pair.pair_id, ""),
     )
-
-
-def _picture_key(picture: Picture) -> Hashable:
-    """Return a key that changes with the file: path, row, size and time stamp."""
-    try:
-        state = picture.path.stat()
-    except OSError:
-        return (picture.path, picture.row)
-    return (picture.path, picture.row, state.st_size, state.st_mtime_ns)
-
-
-def _person_mask(pair: Pair, protocol: Protocol) -> NDArray[np.bool_]:
-    """Return the target person's pixels (H, W): labels above 0, else drawn from the key points."""
-    if pair.target_mask is not None:
-        return np.asarray(load_labels(pair.target_mask, protocol.frame) > 0)
-    pose = pair.target_pose.resized(protocol.frame)
-    return keypoint_mask(pose.xy, pose.visible, protocol.frame, protocol.keypoint_mask_radius)
 
 
 def score_row(

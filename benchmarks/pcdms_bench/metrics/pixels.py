@@ -1,35 +1,61 @@
-"""Metrics that look at pixels alone: PSNR, L1 and the sharpness ratio, on uint8 pictures."""
+"""Metrics that look at pixels alone: PSNR, L1, MAE and the sharpness ratio.
+
+Pictures are (H, W, 3) on the scale 0 to 255, uint8 or float32; a float picture may overshoot.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from pcdms_data.types import InputError
+
+Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of R, G, B in the luma (ITU-R BT.601)."""
 
 
-def psnr(prediction: Pixels, target: Pixels, span: float = 255.0) -> float:
-    """Return 10 log10(span^2 / MSE) in dB over all pixels and channels of (H, W, 3) pictures.
+def psnr(prediction: Pixels, target: Pixels) -> float:
+    """Return 10 log10(255^2 / MSE) in dB over all pixels and channels.
 
-    `span` is the value of white: with 255 or 1 the number is the same. Infinite for identical
-    pictures.
+    With range 1 on [0, 1] the number is the same. Infinite for identical pictures.
     """
-    difference = prediction.astype(np.int32) - target.astype(np.int32)
-    error = float((difference * difference).mean(dtype=np.float64)) * (span / 255.0) ** 2
-    return math.inf if error == 0 else 10 * math.log10(span * span / error)
+    error = float(np.square(_difference(prediction, target)).mean())
+    return math.inf if error == 0 else 10 * math.log10(255.0 * 255.0 / error)
+
+
+def _difference(prediction: Pixels, target: Pixels) -> NDArray[np.float64]:
+    """Return prediction - target in float64. Raises InputError on unequal shapes."""
+    if prediction.shape != target.shape:
+        raise InputError(f"pictures {prediction.shape} and {target.shape}, expected equal shapes")
+    return np.subtract(prediction, target, dtype=np.float64)
 
 
 def absolute_error(prediction: Pixels, target: Pixels, span: float = 1.0) -> NDArray[np.float64]:
     """Return |prediction - target| of every pixel and channel, (H, W, 3); white is `span`."""
-    difference: NDArray[np.float64] = cv2.absdiff(prediction, target) * (span / 255.0)
+    difference: NDArray[np.float64]
+    if prediction.dtype == target.dtype == np.uint8 and prediction.shape == target.shape:
+        difference = cv2.absdiff(prediction, target) * (span / 255.0)
+    else:
+        difference = np.abs(_difference(prediction, target)) * (span / 255.0)
     return difference
+
+
+def mae(prediction: Pixels, target: Pixels) -> float:
+    """Return sum |prediction - target| / sum (prediction + target), over pixels and channels.
+
+    The "MAE" of the GFLA family, a relative error. NaN for two black pictures. Source:
+    RenYurui/Global-Flow-Local-Attention:script/metrics.py.
+    """
+    total = float(prediction.sum(dtype=np.float64) + target.sum(dtype=np.float64))
+    error = float(np.abs(_difference(prediction, target)).sum())
+    return error / total if total else math.nan
 
 
 def l1(prediction: Pixels, target: Pixels, span: float = 1.0) -> float:

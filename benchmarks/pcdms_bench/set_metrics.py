@@ -1,0 +1,70 @@
+"""Metrics of all generated pictures together: which network's features, and what is made of them.
+
+Adding a metric is one entry here and one in `metrics/catalog.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdms_bench.feature_rows import FeatureRows
+from pcdms_bench.metrics.frechet import FeatureStatistics
+from pcdms_bench.protocol_type import Frame, Protocol
+from pcdms_bench.reference_features import Reference
+
+
+@dataclass(frozen=True)
+class SetMetric:
+    """One metric of a set. `compute` gets the generated features and the reference pictures'."""
+
+    network: str
+    """Name in `metrics.networks.FEATURE_NETWORKS`."""
+    compute: Callable[[FeatureRows, Reference, Protocol], float]
+    resampled: Callable[[FeatureRows, Reference, NDArray[np.int64]], NDArray[np.float64]] | None
+    """Values of resampled rows (R, n), where that is cheap for few pictures."""
+    frame: Literal["fid", "is"] = "fid"
+    """Whose frame of the protocol the network looks at."""
+    outside: float | None = None
+    """Value on 0 to 255 outside the target's mask, where the pictures are masked."""
+    needs_reference: bool = True
+    needs_full_rank: bool = True
+    """Whether the value is only indicative for fewer pictures than the network has features."""
+
+
+def frame_of_set(metric: SetMetric, protocol: Protocol) -> Frame:
+    """Return where a set metric looks under a protocol."""
+    if metric.outside is not None:
+        return "metric"
+    return protocol.fid_frame if metric.frame == "fid" else protocol.is_frame
+
+
+def frechet(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
+    """Return the Frechet distance; for more rows than columns by streamed statistics."""
+    known = reference.gaussian()
+    if len(features) <= features.width:
+        return known.distance(features.all())
+    statistics = FeatureStatistics()
+    for block in features.blocks():
+        statistics.update(block)
+    return known.distance_to(statistics.result())
+
+
+def frechet_resampled(
+    features: FeatureRows, reference: Reference, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the Frechet distances of resamples of few rows."""
+    return reference.gaussian().resampled(features.all(), rows)
+
+
+SET_METRICS: dict[str, SetMetric] = {
+    name: SetMetric(name, frechet, frechet_resampled)
+    for name in (
+        "fid", "fid_paper", "fd_efficientnet_lite0", "fd_squeezenet_caffe", "fd_clip", "fd_dinov2",
+    )
+}  # fmt: skip
+"""Metric -> network and statistic."""
