@@ -9,3 +9,18 @@ def one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory):
+    """A cache folder of this test process: people are rendered once for all files that share it."""
+    return tmp_path_factory.mktemp("rendered")
+
+
+@pytest.fixture(scope="module")
+def cache(rendered):
+    """Take the shared cache folder, and no data root from outside."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PCDMS_CACHE", str(rendered))
+        patch.delenv("PCDMS_DATA_ROOT", raising=False)
+        yield rendered

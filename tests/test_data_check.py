@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_fixture import call, error_line, save_folder_dataset, save_noise
+from raw_downloads import make_inshop, make_market
 
 from pcdms_data.checking import check_dataset
 from pcdms_data.images import load_picture, save_picture
@@ -25,12 +26,7 @@ real_files = pytest.mark.skipif(
 WRITABLE = [name for name, layout in LAYOUTS.items() if layout.writable]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("PCDMS_DATA_ROOT", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +275,38 @@ def test_a_link_out_of_the_root_stops_the_split(damaged, tmp_path):
     report = check_dataset(root)
     assert not report.usable
     assert "outside of" in report.problems[0].text
+
+
+def test_a_download_with_one_annotated_split_is_usable_and_prepares(tmp_path):
+    root = make_inshop(tmp_path / "raw", splits=("test",)).root
+    report = check_dataset(root, fast=True)
+    assert report.usable
+    assert [one.split for one in report.splits] == ["test"]
+    assert kinds(report.notes) == {"split train": 1}
+    made = call("data", "prepare", "--dataset", "deepfashion", "--root", root, "--out",
+                tmp_path / "out")  # fmt: skip
+    assert made.exit_code == 0
+    assert "note: split train is left out: " in made.stderr
+
+
+def test_a_download_of_which_every_picture_has_a_wrong_size_is_not_usable(tmp_path):
+    root = make_market(tmp_path / "raw").root
+    for path in (root / "bounding_box_test").iterdir():
+        path.write_bytes(jpeg_bytes(np.zeros((64, 64, 3), dtype=np.uint8)))
+    report = check_dataset(root)
+    assert not report.usable
+    assert set(kinds(report.problems)) == {"picture of another shape"}
+    assert "is 64x64, expected 128x64" in report.problems[0].text
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_missing_and_a_pickled_label_map_are_problems(damaged, fast):
+    root = damaged("adgan")
+    maps = sorted(root.rglob("*.npy"))
+    np.save(maps[0], np.array([{}], dtype=object), allow_pickle=True)
+    report = check_dataset(root, fast=fast)
+    assert kinds(report.problems) == {"label map": 1}
+    assert str(maps[0]) in report.problems[0].text
 
 
 @pytest.mark.parametrize(

@@ -18,18 +18,10 @@ from pcdms_data.layouts.table import LAYOUTS
 from pcdms_data.picture_store import encoded_bytes
 from pcdms_data.types import InputError, Picture, PictureError, flat_stem
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "cache")
 
 # Layouts that hold places finer than whole pixels; the others round to the nearest one.
 FINE = {"folder", "nted", "pidm", "pcdms"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("PCDMS_DATA_ROOT", raising=False)
-        yield
 
 
 def fitting(layout):

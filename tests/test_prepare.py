@@ -14,10 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from bench_fixture import save_folder_dataset
 from click.testing import CliRunner
 from raw_downloads import lock_members, make_inshop, make_market, pack
 
 from pcdms_data import load_pairs
+from pcdms_data.exporting import export
 from pcdms_data.images import load_picture, png_bytes, resize
 from pcdms_data.layouts.picture_files import jpeg_bytes
 from pcdms_data.picture_store import encoded_bytes
@@ -27,12 +29,7 @@ from pcdms_data.preparing.problems import UnfitError, listing
 from pcdms_data.preparing.request import Request, prepare_dataset
 from pcdms_data.types import InputError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +160,8 @@ def test_every_problem_is_listed_and_nothing_is_written(own, tmp_path):
     (own.root / "Eval" / "list_eval_partition.txt").write_text("5\nhead\n")
     found = problems_of(own.root, tmp_path)
     assert [kind for kind, _ in found] == [
-        "unusable file", "missing annotation", "picture of a wrong size", "missing picture",
-        "unreadable picture", "unreadable picture",
+        "unusable file", "missing annotation", "picture of a wrong size",
+        "annotation without picture", "unreadable picture", "unreadable picture",
     ]  # fmt: skip
     for (_, text), name in zip(
         found,
@@ -184,7 +181,7 @@ def test_the_command_prints_the_list_and_exits_with_2(own, tmp_path):
     words += ["--out", str(tmp_path / "out"), "--problems", str(tmp_path / "list.txt")]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 2
-    assert f"missing picture: {len(own.names['test'])}" in result.stderr
+    assert f"annotation without picture: {len(own.names['test'])}" in result.stderr
     assert "error: " in result.stderr.splitlines()[-1]
     text = (tmp_path / "list.txt").read_text()
     assert text.count("expected an image file") == len(own.names["test"])
@@ -371,6 +368,33 @@ def test_two_preparations_of_one_folder_at_once_are_refused(download, tmp_path):
         pytest.raises(InputError, match="another process"),
     ):
         prepare(download.root, tmp_path / "out")
+
+
+def test_a_split_that_another_layout_lacks_is_left_out_with_a_remark(tmp_path):
+    root = tmp_path / "patn"
+    export("people", "patn", root, splits=("test",), size="smoke")
+    made = prepare(root, tmp_path / "out")
+    assert list(made.manifest["splits"]) == ["test"]
+    assert made.remarks[0].startswith("split train is left out: ")
+    with pytest.raises(InputError, match=r"annotation-train\.csv is missing"):
+        prepare(root, tmp_path / "no", splits=("train",))
+
+
+def test_a_missing_label_map_is_found_before_anything_is_written(tmp_path):
+    root = tmp_path / "folder"
+    export("people", "folder", root, splits=("test",), size="smoke")
+    mask = sorted((root / "masks").iterdir())[3]
+    mask.unlink()
+    with pytest.raises(UnfitError) as caught:
+        prepare(root, tmp_path / "out", dataset="folder")
+    assert [problem.kind for problem in caught.value.problems] == ["annotation without picture"]
+    assert str(mask) in caught.value.problems[0].text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder"]
+
+
+def test_a_split_without_pairs_is_a_problem(tmp_path):
+    root = save_folder_dataset(tmp_path / "alone", people=3, views=1)
+    assert ("no pairs", "split test holds no pair") in problems_of(root, tmp_path, dataset="folder")
 
 
 def test_wrong_requests_are_one_line(download, tmp_path):

@@ -8,7 +8,7 @@ are notes: the published sets have them too.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,17 +20,16 @@ from pcdms_data.names import group_of, parse_fashion
 from pcdms_data.pair_set import PairSet
 from pcdms_data.people.presets import check_choice
 from pcdms_data.picture_check import look_at, usual_size
+from pcdms_data.preparing.checking import expected_size
 from pcdms_data.preparing.manifest import damaged_files, holds_manifest, read_manifest
 from pcdms_data.preparing.problems import Problem
 from pcdms_data.published_counts import compared_with_published, known_list
 from pcdms_data.split_findings import keypoint_notes, picture_findings, unlisted_pictures
-from pcdms_data.types import InputError, Picture
+from pcdms_data.splits_on_disk import Follow, splits_on_disk
+from pcdms_data.types import AbsentSplitError, InputError, Picture
 
 ON_DISK = ("deepfashion", "market1501", "folder")
 """Datasets that a folder is tried for, in this order, where none is named."""
-
-Follow = Callable[[str], Callable[[int, int], None]]
-"""Title of a part of the work -> function that is called with (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -176,30 +175,22 @@ def _read(
     """Return every split that can be read; one that is not there is a note if another one is."""
     sets, records = [], []
     absent: list[Problem] = []
-    for split in _splits(root, layout):
+    try:
+        splits = splits_on_disk(root, layout)
+    except InputError:
+        splits = ("test",)  # reading it says what is wrong
+    for split in splits:
         try:
             record = layout.load().read(root, dataset, split)
             frame = record.frame or record.keypoints[0].size
             sets.append(build(record, dataset, split, layout.name, frame))
             records.append(record)
+        except AbsentSplitError as error:
+            absent.append(Problem(f"split {split}", str(error)))
         except InputError as error:
-            line = Problem(f"split {split}", str(error))
-            (absent if " is missing" in str(error) else findings.problems).append(line)
+            findings.problems.append(Problem(f"split {split}", str(error)))
     (findings.notes if sets else findings.problems).extend(absent)
     return sets, records
-
-
-def _splits(root: Path, layout: Layout) -> tuple[str, ...]:
-    if layout.name == "prepared":
-        return tuple(read_manifest(root)["splits"])
-    if layout.name == "folder":
-        from pcdms_data.layouts.folder import splits_of
-
-        try:
-            return splits_of(root)
-        except InputError:
-            return ("test",)  # reading it says what is wrong
-    return ("train", "test")
 
 
 def _check_split(
@@ -217,12 +208,16 @@ def _check_split(
     stored: list[str] = []
     for pictures in _stores(record):
         progress = follow(f"pictures of {pairs.split}") if follow else None
-        states = look_at(pictures, fast, workers, progress)
-        problems, notes = picture_findings(pairs.split, pictures, states, used)
+        states = look_at(pictures, "head" if fast else "pixels", workers, progress)
+        expected = expected_size(pairs)
+        problems, notes = picture_findings(pairs.split, pictures, states, used, expected)
         findings.problems += problems
         findings.notes += notes
         size = usual_size(states)
         stored += [f"{size[0]}x{size[1]}"] if size else []
+    masks = [mask for mask in pairs.mask_handles if mask is not None]
+    states = look_at(masks, "head" if fast else "pixels", workers, labels=True)
+    findings.problems += [Problem("label map", one.reason) for one in states if one.fault]
     findings.notes += keypoint_notes(pairs, record.keypoints, used)
     if not len(pairs):
         findings.problems.append(Problem("no pairs", f"split {pairs.split} holds no pair"))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcdms_data.layouts.split import FRAMES
 from pcdms_data.layouts.table import LAYOUTS, Layout, find_layout
 from pcdms_data.pair_set import PairSet
-from pcdms_data.pairs import DATASETS, Progress, find_root, load_pairs
+from pcdms_data.pairs import DATASETS, find_root, load_pairs
 from pcdms_data.people.presets import SPLITS, check_choice
+from pcdms_data.splits_on_disk import TRAIN_TEST, Follow, read_splits, splits_on_disk
 from pcdms_data.types import InputError
 
 LOOKS: dict[str, str] = {"people": "deepfashion", "people-street": "market1501"}
 """The real dataset whose layouts fit the look of the embedded people."""
-TRAIN_TEST = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ def export(
     resolution: tuple[int, int] | None = None,
     layout_in: str | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    follow: Follow | None = None,
 ) -> Exported:
     """Write `splits` (None: all that are there and have a place) of a dataset to the new `out`.
 
     `resolution` = (H, W) of the pictures; None takes the dataset's own, for the embedded people in
     a layout of DeepFashion or Market-1501 the published frame. `out` appears when it is whole and
-    has been read back. Raises InputError where `out` is not empty, the layout is not written or
-    does not hold such pictures, and where the dataset cannot be read; PictureError on a picture
-    that cannot.
+    has been read back. `follow` shows the progress of each part. Raises InputError where `out` is
+    not empty, the layout is not written or does not hold such pictures, and where the dataset
+    cannot be read; PictureError on a picture that cannot.
     """
     chosen = _writable(dataset, layout)
     wanted, left_out = _splits(dataset, chosen, root, layout_in, splits)
@@ -68,13 +68,15 @@ def export(
         raise InputError(f"{out} is not empty, expected a new or empty folder")
 
     def load(split: str) -> PairSet:
+        progress = follow(f"reading {split}") if follow else None
         return load_pairs(dataset, root, split, frame, size, None, seed, progress, layout_in)
 
-    sets, absent = _loaded(load, wanted, splits is None)
+    sets, absent = read_splits(load, wanted, may_lack=splits is None)
     back = "folder" if chosen.name == "folder" else LOOKS.get(dataset, dataset)
     temporary = out.absolute().parent / f".{uuid.uuid4().hex}.tmp"
     temporary.mkdir(parents=True)
     try:
+        progress = follow(f"writing {layout}") if follow else None
         pictures = module.write(sets, temporary, progress)
         notes = absent + _read_back(sets, temporary, back, layout)
         temporary.rename(out.absolute())
@@ -111,7 +113,10 @@ def _splits(
     wanted: Sequence[str] | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the splits to write, and those that the layout has no place for."""
-    have = SPLITS if dataset in LOOKS else _splits_on_disk(dataset, root, layout_in)
+    have: tuple[str, ...] = SPLITS
+    if dataset not in LOOKS:
+        folder = find_root(dataset, root)
+        have = splits_on_disk(folder, find_layout(dataset, folder, layout_in))
     for split in wanted or ():
         check_choice("split", split, have)
     places = have if layout.name == "folder" else TRAIN_TEST
@@ -125,37 +130,6 @@ def _splits(
         return tuple(wanted), ()
     written = tuple(split for split in have if split in places)
     return written, tuple(split for split in have if split not in places)
-
-
-def _splits_on_disk(dataset: str, root: Path | None, layout_in: str | None) -> tuple[str, ...]:
-    folder = find_root(dataset, root)
-    found = find_layout(dataset, folder, layout_in).name
-    if found == "prepared":
-        from pcdms_data.preparing.manifest import read_manifest
-
-        return tuple(read_manifest(folder)["splits"])
-    if found == "folder":
-        from pcdms_data.layouts.folder import splits_of
-
-        return splits_of(folder)
-    return TRAIN_TEST
-
-
-def _loaded(
-    load: Callable[[str], PairSet], wanted: Sequence[str], may_lack: bool
-) -> tuple[list[PairSet], tuple[str, ...]]:
-    """Return the splits, and with `may_lack` a note for each whose files are missing."""
-    sets, absent = [], []
-    for split in wanted:
-        try:
-            sets.append(load(split))
-        except InputError as error:
-            if not may_lack or " is missing" not in str(error):
-                raise
-            absent.append(str(error))
-    if not sets:
-        raise InputError(absent[0])
-    return sets, tuple(f"a split is not there: {line}" for line in absent)
 
 
 def _read_back(sets: Sequence[PairSet], folder: Path, dataset: str, layout: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pcdms_data.lmdb_store import DATA_FILE, open_lmdb
 from pcdms_data.picture_limits import LARGEST_PIXELS
-from pcdms_data.types import Picture, PictureError
+from pcdms_data.types import MissingPictureError, Picture, PictureError
 
 IMAGE_COLUMN = "image"
 """Column of an Arrow file that holds structs of encoded `bytes` and `path`."""
@@ -50,10 +50,15 @@ def encoded_bytes(picture: Picture) -> bytes:
     try:
         return picture.path.read_bytes()
     except OSError as error:
-        raise PictureError(
-            f"picture {picture.path} cannot be read: {error.strerror or error}, "
-            "expected an image file"
-        ) from error
+        raise unreadable(picture, error) from error
+
+
+def unreadable(picture: Picture, error: OSError) -> PictureError:
+    """Return the error to raise for a picture file that cannot be opened or read."""
+    kind = MissingPictureError if isinstance(error, FileNotFoundError) else PictureError
+    return kind(
+        f"picture {picture.path} cannot be read: {error.strerror or error}, expected an image file"
+    )
 
 
 def array_row(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
@@ -83,6 +88,8 @@ def _whole_array(picture: Picture, dimensions: int) -> NDArray[np.uint8]:
     try:
         # Mapped, a head that promises more than the file holds is refused before memory is taken.
         array = np.load(picture.path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise MissingPictureError(f"picture array {picture.path} is missing") from error
     except (OSError, ValueError, EOFError) as error:
         raise PictureError(
             f"picture array {picture.path} cannot be read, expected a .npy file of numbers"
@@ -137,7 +144,9 @@ def _from_zip(picture: Picture) -> bytes:
         # Reading whole checks the member's checksum.
         return archive.read(picture.key)
     except KeyError as error:
-        raise PictureError(f"picture {where(picture)} is missing from the archive") from error
+        raise MissingPictureError(
+            f"picture {where(picture)} is missing from the archive"
+        ) from error
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PictureError(
             f"picture {where(picture)} cannot be read: the archive is damaged, cut short or "
@@ -163,7 +172,9 @@ def _from_lmdb(picture: Picture) -> bytes:
             f"picture {where(picture)} cannot be read: {picture.path} is no lmdb folder ({error})"
         ) from error
     if content is None:
-        raise PictureError(f"picture {where(picture)} is missing: the lmdb folder has no such key")
+        raise MissingPictureError(
+            f"picture {where(picture)} is missing: the lmdb folder has no such key"
+        )
     return bytes(content)
 
 

@@ -23,25 +23,26 @@ def picture_findings(
     pictures: Sequence[Picture],
     states: Sequence[PictureState],
     used: NDArray[np.bool_],
+    expected: tuple[int, int] | None = None,
 ) -> tuple[list[Problem], list[Problem]]:
     """Return (problems, notes) of the pictures of a split; `used` tells which are in a pair.
 
-    An unreadable picture is a problem where a pair uses it. So is another shape than the usual one:
-    its key points would lie beside its joints. Another size of the same shape is a note.
+    An unreadable picture is a problem where a pair uses it. So is another shape than the `expected`
+    or else the usual one: its key points would lie beside its joints. Another size of the same
+    shape is a note.
     """
-    usual = usual_size(states)
+    usual = expected or usual_size(states)
+    usually = "expected" if expected else "most are"
     problems: list[Problem] = []
     notes: list[Problem] = []
     for picture, state, in_pair in zip(pictures, states, used.tolist(), strict=True):
         grave = problems if in_pair else notes
         if state.size is None:
-            absent = not picture.key and picture.row < 0 and not picture.path.exists()
-            kind = "annotation without picture" if absent else "unreadable picture"
-            grave.append(Problem(kind, state.reason))
+            grave.append(Problem(state.fault, state.reason))
         elif usual is not None and state.size != usual:
             line = (
                 f"{split}: {picture.name} is {state.size[0]}x{state.size[1]}, "
-                f"most are {usual[0]}x{usual[1]}"
+                f"{usually} {usual[0]}x{usual[1]}"
             )
             if _same_shape(state.size, usual):
                 notes.append(Problem("picture of another size", line))

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_PLACE = 1e6
+"""A coordinate in pixels beyond which no joint can lie: more is a mistake of the file."""
+
 K = 18
-"""Number of key points (OpenPose COCO-18 order, specification of the datasets, section 3)."""
+"""Number of key points, in the COCO-18 order of OpenPose; right and left are the person's own."""
 
 KEYPOINT_NAMES = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
@@ -22,8 +25,16 @@ class InputError(ValueError):
     """Unusable input. The message is one line: the value, what was expected, the file."""
 
 
+class AbsentSplitError(InputError):
+    """A split that a dataset on disk does not have: no list of it, or no folder of its pictures."""
+
+
 class PictureError(InputError):
     """A picture that is missing or cannot be decoded; the message names its file."""
+
+
+class MissingPictureError(PictureError):
+    """A picture that is not where it should be; the message names the place."""
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,8 @@ def export(
     wanted = None if splits == "all" else [name.strip() for name in splits.split(",")]
     frame = parse_resolution(resolution) if resolution else None
     with Progress() as progress:
-        follow = progress.follow(f"writing {layout}")
         done = write_layout(
-            dataset, layout, out, root, wanted, size, frame, layout_in, seed, follow
+            dataset, layout, out, root, wanted, size, frame, layout_in, seed, progress.follow
         )
     if as_json:
         click.echo(json.dumps(asdict(done) | {"out": str(done.out)}, indent=2))

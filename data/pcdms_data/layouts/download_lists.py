@@ -2,7 +2,7 @@
 
 The downloads carry no 18-point poses. Their key points come in annotation files of the PATN family,
 in the frame of the 256x176 crop, or with Def-GAN names in the 256x256 frame.
-Source: specification of the datasets, sections 3, 4 and 5.
+Source: tengteng95/Pose-Transfer, tool/resize_fashion.py; AliaksandrSiarohin/pose-gan.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from pcdms_data.layouts.annotation import Annotation, read_names
 from pcdms_data.layouts.downloads import CROP
 from pcdms_data.tables import read_lines
-from pcdms_data.types import InputError
+from pcdms_data.types import AbsentSplitError
 
 SPLITS = ("train", "test")
 
@@ -101,10 +101,10 @@ def train_names(dataset: str, place: Path) -> frozenset[str] | None:
 
 
 def require_lists(dataset: str, split: str, place: Path) -> Lists:
-    """Return `find_lists`; raises InputError where there is no annotation file."""
+    """Return `find_lists`; raises AbsentSplitError where there is no annotation file."""
     lists = find_lists(dataset, split, place)
     if lists is None:
-        raise InputError(missing_lists(dataset, split, place))
+        raise AbsentSplitError(missing_lists(dataset, split, place))
     return lists
 
 

@@ -17,7 +17,7 @@ from pcdms_data.layouts.downloads import (
 from pcdms_data.layouts.pair_list import read_pair_list
 from pcdms_data.layouts.split import FRAMES, LOWRES_CROP, SplitRecord
 from pcdms_data.pair_rule import published_rows
-from pcdms_data.types import InputError
+from pcdms_data.types import AbsentSplitError, InputError
 
 
 def choose_store(root: Path, dataset: str, split: str, convention: str | None) -> tuple[Store, str]:
@@ -28,7 +28,7 @@ def choose_store(root: Path, dataset: str, split: str, convention: str | None) -
     if dataset == "market1501":
         stores = street_stores(root, split)
         if not stores:
-            raise InputError(f"{root} holds no pictures: bounding_box_{split}/ is missing")
+            raise AbsentSplitError(f"{root} holds no pictures: bounding_box_{split}/ is missing")
         return stores[0], ""
     found = [(store, convention_of(store)) for store in fashion_stores(root)]
     if not found:

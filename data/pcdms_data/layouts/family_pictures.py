@@ -12,7 +12,7 @@ from pathlib import Path
 from pcdms_data.layouts.annotation import Annotation
 from pcdms_data.layouts.picture_files import png_name, stored_size
 from pcdms_data.tables import inside
-from pcdms_data.types import InputError, Picture, PictureError
+from pcdms_data.types import AbsentSplitError, Picture, PictureError
 
 CROP = (40, 0, 216, 256)
 """What the low-resolution convention keeps of a picture of 256x256: left, top, right, bottom."""
@@ -39,12 +39,13 @@ def find_pictures(
 
     Folder and form of the names are those of the first pictures that are there; single pictures may
     be missing. With `crops` a first picture of 256x256 means that all are, and are to be cut to
-    `CROP`. Raises InputError where no folder is there and where a picture lies outside `root`.
+    `CROP`. Raises AbsentSplitError where no folder is there, InputError where a picture lies
+    outside `root`.
     """
     named = [root / folder / name.format(split=split) for folder in folders for name in pictures]
     present = [path for path in named if path.is_dir()]
     if not present:
-        raise InputError(
+        raise AbsentSplitError(
             f"{rows.path} has no pictures: {named[0]} is missing"
             + (f" (or {', '.join(path.name for path in named[1:])})" if named[1:] else "")
         )

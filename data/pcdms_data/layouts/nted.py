@@ -39,7 +39,7 @@ from pcdms_data.names import FashionName, parsed_name
 from pcdms_data.pair_set import PairSet
 from pcdms_data.people.presets import check_choice
 from pcdms_data.tables import inside
-from pcdms_data.types import InputError, Picture
+from pcdms_data.types import AbsentSplitError, InputError, Picture
 
 SPLITS = ("train", "test")
 Size = tuple[int, int]
@@ -86,6 +86,8 @@ def read_form(root: Path, split: str, fits: Callable[[Size], bool]) -> SplitReco
     """Return a split whose pictures lie in the lmdb folders of fitting sizes, or else in `img/`."""
     check_choice("split", split, SPLITS)
     path = root / f"{split}_pairs.txt"
+    if not path.is_file():
+        raise AbsentSplitError(f"{path} is missing, expected lines of a target and its sources")
     lines = read_pair_lines(path)
     stores = _stores(root, fits, lines[0][1])
     used: dict[str, tuple[FashionName, int]] = {}

@@ -1,8 +1,8 @@
 """What the layouts of the PATN family share: reading and writing of their lists and pictures.
 
 Each of them says where its files lie (`FamilyFiles`); syntax and rules are alike. Where a split has
-no pair list, its pairs are made by the published rule. Source: specification of the datasets,
-sections 1 to 6.
+no pair list, its pairs are made by the published rule. Source:
+tengteng95/Pose-Transfer, tool/create_pairs_dataset.py and data/keypoint.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pcdms_data.pair_rule import pair_list_text, published_rows
 from pcdms_data.pair_set import PairSet
 from pcdms_data.people.presets import check_choice
 from pcdms_data.tables import inside
-from pcdms_data.types import InputError, flat_stem
+from pcdms_data.types import AbsentSplitError, InputError, flat_stem
 
 SPLITS = ("train", "test")
 
@@ -73,7 +73,7 @@ def read_family(root: Path, files: FamilyFiles, dataset: str, split: str) -> Spl
     annotation = find_annotation(root, files, split)
     if annotation is None:
         first, *others = (name.format(split=split) for name in files.annotation)
-        raise InputError(
+        raise AbsentSplitError(
             f"dataset {dataset}: {root / first} is missing"
             + (f" (or {', '.join(others)})" if others else "")
         )

@@ -46,7 +46,7 @@ from pcdms_data.pair_set import PairSet
 from pcdms_data.people.presets import check_choice
 from pcdms_data.pose_drawing import draw_pose
 from pcdms_data.tables import inside, read_lines, safe_name
-from pcdms_data.types import InputError, Picture, flat_stem
+from pcdms_data.types import AbsentSplitError, InputError, Picture, flat_stem
 
 SPLITS = ("train", "test")
 KEEPS_SIZE = True
@@ -123,12 +123,15 @@ def write(
 
 def _read_pairs(path: Path) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Return (source, target) of every pair by flat name, and the written stem of each picture."""
+    if not path.is_file():
+        raise AbsentSplitError(f"{path} is missing, expected {_EXPECTED}")
+    text = "\n".join(read_lines(path, _EXPECTED))
     try:
-        entries = json.loads("\n".join(read_lines(path, _EXPECTED)))
+        entries = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path} line {error.lineno}: {error.msg}, expected JSON") from error
-    except RecursionError as error:
-        raise InputError(f"{path} is nested too deeply, expected {_EXPECTED}") from error
+    except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
+        raise InputError(f"{path} cannot be read as JSON, expected {_EXPECTED}") from error
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path} holds no pair, expected {_EXPECTED}")
     known: dict[str, str] = {}
@@ -176,7 +179,7 @@ def _folders(root: Path, split: str) -> list[tuple[tuple[int, int], Path]]:
     found = [(size, inside(root, folder)) for size, folder in found if folder.is_dir()]
     if not found:
         others = ", ".join([_EITHER_SPLIT[1], *(n.format(split=split) for n in _OF_SPLIT.values())])
-        raise InputError(f"{root / PICTURES} is missing (or {others}), expected the pictures")
+        raise AbsentSplitError(f"{root / PICTURES} is missing (or {others}), expected the pictures")
     return found
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pcdms_data.images import load_picture
 from pcdms_data.layouts.downloads import HIGHRES, LOWRES
 from pcdms_data.layouts.split import HIGHRES_RESIZE, LOWRES_CROP
 from pcdms_data.pair_set import PairSet
-from pcdms_data.picture_limits import check_pixels
-from pcdms_data.picture_store import encoded_bytes, is_array_row, where
+from pcdms_data.picture_check import look_at
+from pcdms_data.picture_store import where
 from pcdms_data.preparing.problems import Problem
-from pcdms_data.tables import inside
-from pcdms_data.types import InputError, Picture, PictureError
 
 _SIZES: dict[tuple[str, str], tuple[int, int]] = {
     ("inshop", LOWRES_CROP): LOWRES,
@@ -23,9 +18,6 @@ _SIZES: dict[tuple[str, str], tuple[int, int]] = {
     ("market", ""): (128, 64),
 }
 """Size (H, W) that all pictures of a layout and convention have."""
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_CHUNK = 64
 
 
 def expected_size(pairs: PairSet) -> tuple[int, int] | None:
@@ -40,83 +32,32 @@ def check_pictures(
     workers: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Problem]:
-    """Return what is wrong with the pictures of some splits, in their order.
+    """Return what is wrong with the pictures and label maps of some splits, in their order.
 
     Read are the bytes, the announced size, and the marks and checksums that show a whole file; the
-    pixels are decoded later. `any_size` accepts sizes other than the layout's own.
+    pixels are decoded later. `any_size` accepts sizes other than the layout's own; `root` is the
+    folder that no picture may lie outside of.
     """
-    jobs = [
-        (pairs.gallery.pictures[start : start + _CHUNK], None if any_size else expected_size(pairs))
-        for pairs in sets
-        for start in range(0, len(pairs.gallery.pictures), _CHUNK)
-    ]
-    total = sum(len(pictures) for pictures, _ in jobs)
+    parts = [(pairs, pairs.gallery.pictures, False) for pairs in sets]
+    masks = ((pairs, [mask for mask in pairs.mask_handles if mask]) for pairs in sets)
+    parts += [(pairs, tuple(handles), True) for pairs, handles in masks if handles]
+    total = sum(len(pictures) for _, pictures, _ in parts)
     problems: list[Problem] = []
-    done = 0
-    with ThreadPoolExecutor(workers) as pool:
-        for (pictures, _), found in zip(
-            jobs, pool.map(lambda job: _check(job[0], job[1], root), jobs), strict=True
-        ):
-            problems += found
-            done += len(pictures)
-            if progress:
-                progress(done, total)
+    before = 0
+
+    def follow(done: int, _: int) -> None:
+        if progress:
+            progress(before + done, total)
+
+    for pairs, pictures, labels in parts:
+        states = look_at(pictures, "bytes", workers, follow, root, labels)
+        size = None if any_size or labels else expected_size(pairs)
+        for picture, state in zip(pictures, states, strict=True):
+            if state.fault:
+                problems.append(Problem(state.fault, state.reason))
+            elif size is not None and state.size not in (None, size):
+                height, width = state.size or (0, 0)
+                text = f"picture {where(picture)} is {height}x{width}, expected {size[0]}x{size[1]}"
+                problems.append(Problem("picture of a wrong size", text))
+        before += len(pictures)
     return problems
-
-
-def _check(
-    pictures: Iterable[Picture], size: tuple[int, int] | None, root: Path | None
-) -> list[Problem]:
-    problems = []
-    for picture in pictures:
-        try:
-            _check_one(picture, size, root)
-        except _WrongSizeError as error:
-            problems.append(Problem("picture of a wrong size", str(error)))
-        except PictureError as error:
-            missing = isinstance(error.__cause__, FileNotFoundError | KeyError)
-            kind = "missing picture" if missing else "unreadable picture"
-            problems.append(Problem(kind, str(error)))
-        except InputError as error:
-            problems.append(Problem("unsafe path", str(error)))
-    return problems
-
-
-class _WrongSizeError(PictureError):
-    """A picture of another size than all pictures of its layout have."""
-
-
-def _check_one(picture: Picture, size: tuple[int, int] | None, root: Path | None) -> None:
-    if root is not None:
-        inside(root, picture.path)
-    if is_array_row(picture):
-        found = load_picture(picture).shape[:2]
-    else:
-        content = encoded_bytes(picture)
-        found = check_pixels(content, where(picture))
-        if not _is_whole(content):
-            raise PictureError(
-                f"picture {where(picture)} is cut short or damaged, expected a whole image file"
-            )
-    if size is not None and found != size:
-        raise _WrongSizeError(
-            f"picture {where(picture)} is {found[0]}x{found[1]}, expected {size[0]}x{size[1]}"
-        )
-
-
-def _is_whole(content: bytes) -> bool:
-    """Tell whether a JPEG has its end mark, and the parts of a PNG their checksums."""
-    if content.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" in content[-4096:]
-    if not content.startswith(_PNG):
-        return True
-    at = len(_PNG)
-    while at + 12 <= len(content):
-        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
-        checksum = zlib.crc32(memoryview(content)[at + 4 : end])
-        if content[end : end + 4] != checksum.to_bytes(4, "big"):
-            return False
-        if content[at + 4 : at + 8] == b"IEND":
-            return True
-        at = end + 4
-    return False

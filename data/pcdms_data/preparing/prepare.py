@@ -38,13 +38,11 @@ from pcdms_data.preparing.shards import (
     split_folder,
     tables_of,
 )
+from pcdms_data.splits_on_disk import Follow
 from pcdms_data.types import InputError
 
 if TYPE_CHECKING:
     import datasets
-
-Follow = Callable[[str], Callable[[int, int], None]]
-"""From a title to the function that is told (done, total)."""
 
 _LOCK = "prepare.lock"
 

@@ -26,10 +26,9 @@ from pcdms_data.layouts.split import build
 from pcdms_data.layouts.table import find_layout
 from pcdms_data.names import parse_fashion
 from pcdms_data.pair_set import PairSet
-from pcdms_data.people.presets import SPLITS as PEOPLE_SPLITS
+from pcdms_data.people.presets import check_choice
 from pcdms_data.preparing.manifest import holds_manifest
 from pcdms_data.preparing.problems import Problem
-from pcdms_data.tables import read_table
 from pcdms_data.types import InputError
 
 DOWNLOADS = ("deepfashion", "market1501")
@@ -82,6 +81,8 @@ def read_download(
     folder of them, None looks beside the pictures. `convention` None takes the low resolution of
     In-shop where both are there.
     """
+    for split in splits or ():
+        check_choice("split", split, SPLITS)
     reading = Reading()
     place = annotations or (root.parent if root.is_file() else root)
     found = {split: find_lists(dataset, split, place) for split in splits or SPLITS}
@@ -98,22 +99,6 @@ def read_download(
         if lists is not None:
             _read_split(dataset, root, lists, convention, place, reading, seen_archives)
     return reading
-
-
-def splits_of(dataset: str, root: Path | None) -> tuple[str, ...]:
-    """Return the splits that a folder of any other layout says to have, those of the people all.
-
-    The plain layout says it in its column `split`; elsewhere file names hold the split's name.
-    """
-    if root is None:
-        return PEOPLE_SPLITS
-    table = root / "keypoints.csv"
-    if dataset == "folder" and table.is_file():
-        found = {row.get("split") or "test" for row in read_table(table, ("name",), "key points")}
-        return tuple(sorted(found))
-    names = [path.name for path in root.iterdir()]
-    found = {split for split in SPLITS if any(split in name for name in names)}
-    return tuple(sorted(found)) or ("test",)
 
 
 def _read_split(

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcdms_data.images import KERNELS
+from pcdms_data.layouts.table import find_layout
 from pcdms_data.pair_set import PairSet
 from pcdms_data.pairs import DATASETS, find_root, load_pairs
+from pcdms_data.people.presets import SPLITS as PEOPLE_SPLITS
 from pcdms_data.people.presets import check_choice
 from pcdms_data.preparing.checking import check_pictures, expected_size
 from pcdms_data.preparing.manifest import Document
-from pcdms_data.preparing.prepare import Follow, prepare, refuse_filled
+from pcdms_data.preparing.prepare import prepare, refuse_filled
 from pcdms_data.preparing.problems import Problem, UnfitError
-from pcdms_data.preparing.raw import Reading, is_download, read_download, splits_of
+from pcdms_data.preparing.raw import Reading, is_download, read_download
 from pcdms_data.preparing.shards import Encoding, Recipe
+from pcdms_data.splits_on_disk import Follow, read_splits, splits_on_disk
 from pcdms_data.types import InputError
 
 PEOPLE = ("people", "people-street")
@@ -66,8 +69,10 @@ def prepare_dataset(request: Request, out: Path, follow: Follow) -> Prepared:
     root = _root(request)
     reading = _read(request, root, follow)
     workers = request.workers or os.cpu_count() or 1
-    problems = reading.problems + check_pictures(
-        reading.sets, _fence(root), request.any_size, workers, follow("checking")
+    problems = (
+        reading.problems
+        + _without_pairs(reading.sets)
+        + check_pictures(reading.sets, _fence(root), request.any_size, workers, follow("checking"))
     )
     if problems:
         raise UnfitError(str(root or request.dataset), problems)
@@ -75,6 +80,14 @@ def prepare_dataset(request: Request, out: Path, follow: Follow) -> Prepared:
     recipe = Recipe(sizes, request.encoding, request.kernel)
     remarks = (*reading.remarks, *_enlarged(reading.sets, sizes))
     return Prepared(prepare(reading.sets, out, recipe, workers, follow, reading.lists), remarks)
+
+
+def _without_pairs(sets: Sequence[PairSet]) -> list[Problem]:
+    return [
+        Problem("no pairs", f"split {pairs.split} holds no pair")
+        for pairs in sets
+        if not len(pairs)
+    ]
 
 
 def _root(request: Request) -> Path | None:
@@ -105,16 +118,20 @@ def _read(request: Request, root: Path | None, follow: Follow) -> Reading:
             f"{len(request.resolutions)}"
         )
     resolution = request.resolutions[0] if root is None and request.resolutions else None
-    splits = request.splits or splits_of(request.dataset, root)
-    reading = Reading(
-        [
-            load_pairs(
-                request.dataset, root, split, resolution, request.size,
-                progress=follow(f"reading {split}"), layout=request.layout,
-            )
-            for split in splits
-        ]
-    )  # fmt: skip
+    if root is None:
+        have = request.splits or PEOPLE_SPLITS
+    else:
+        layout = find_layout(request.dataset, root, request.layout)
+        have = request.splits or splits_on_disk(root, layout)
+
+    def load(split: str) -> PairSet:
+        return load_pairs(
+            request.dataset, root, split, resolution, request.size,
+            progress=follow(f"reading {split}"), layout=request.layout,
+        )  # fmt: skip
+
+    sets, absent = read_splits(load, have, may_lack=request.splits is None)
+    reading = Reading(sets, remarks=list(absent))
     for pairs in reading.sets:
         if request.convention not in (None, pairs.convention):
             text = (

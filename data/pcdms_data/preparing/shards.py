@@ -28,6 +28,7 @@ from pcdms_data.images import (
 )
 from pcdms_data.layouts.picture_files import jpeg_bytes
 from pcdms_data.pair_set import PairSet
+from pcdms_data.picture_check import UNREADABLE
 from pcdms_data.picture_store import encoded_bytes, is_array_row, pictures_digest
 from pcdms_data.preparing.columns import image_table
 from pcdms_data.preparing.problems import Problem
@@ -134,13 +135,20 @@ def make_shard(shard: Shard, folder: Path, recipe: Recipe, schemas: Schemas) -> 
                 wanted.append((resolution, table, path))
     sizes = tuple(size for size, table, _ in wanted if table == "images")
     pictures, problems = _encoded(shard.pictures, sizes, recipe)
+    masks: dict[tuple[int, int], list[bytes | None]] = {}
+    try:
+        for resolution, table, _ in wanted:
+            if table == "masks":
+                masks[resolution] = _masks(shard, resolution)
+    except PictureError as error:
+        problems.append(Problem(UNREADABLE, str(error)))
     if problems:
         return problems
     gallery = shard.pairs.gallery
     names = [picture.name for picture in shard.pictures]
     for resolution, table, path in wanted:
         if table == "masks":
-            rows = image_table(schemas.masks, names, _masks(shard, resolution))
+            rows = image_table(schemas.masks, names, masks[resolution])
         else:
             groups = gallery.groups[shard.start : shard.stop]
             poses = [
@@ -169,7 +177,7 @@ def _encoded(
         try:
             pixels = load_picture(picture)
         except PictureError as error:
-            problems.append(Problem("unreadable picture", str(error)))
+            problems.append(Problem(UNREADABLE, str(error)))
             continue
         for size, encoded in made.items():
             encoded.append(_stored(picture, pixels, size, recipe))
