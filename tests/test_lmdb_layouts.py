@@ -27,12 +27,7 @@ SPLITS = ("train", "test")
 FORMS = {"nted": nted, "pidm": pidm}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("PCDMS_DATA_ROOT", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +167,19 @@ def test_the_folders_decide_between_the_two_layouts(roots, small):
     pairs = load_pairs("deepfashion", small, "test")
     assert load_picture(pairs[0].source).shape == (110, 75, 3)
     assert pairs[0].source.name.endswith(".jpg")
+
+
+def test_a_cut_database_is_refused_before_a_page_of_it_is_touched(roots, tmp_path):
+    # Reading a mapped page behind the end of its file would end the process.
+    root = Path(shutil.copytree(roots["nted"], tmp_path / "nted"))
+    (folder,) = (path for path in root.iterdir() if (path / "data.mdb").is_file())
+    content = (folder / "data.mdb").read_bytes()
+    (folder / "data.mdb").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"data\.mdb has \d+ of \d+ bytes: it is cut short"):
+        load_pairs("deepfashion", root)
+    (folder / "data.mdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(InputError, match="cannot be read as an lmdb folder"):
+        load_pairs("deepfashion", root)
 
 
 def test_a_disk_that_refuses_is_one_line(tmp_path, monkeypatch):

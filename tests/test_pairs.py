@@ -19,13 +19,7 @@ from pcdms_data.people.cache import rendered_split
 from pcdms_data.people.presets import FIRST_INDEX, PRESETS, SPLITS, plan_split
 from pcdms_data.types import KEYPOINT_NAMES, InputError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("PCDMS_DATA_ROOT", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -209,12 +203,23 @@ def test_without_a_pair_list_the_rule_makes_one(tmp_path):
         ([["a.png", 64, 32, *joints()]] * 2, None, "names a.png a second time"),
         ([["a.png", 64, 32, *joints()]], "source,target\na.png,q.png\n", "line 2: 'q.png'"),
         ([["a.png", 64, 32, *joints()]], "from,to\n", "no column 'source'"),
+        ([["a.png", 64, 32, *joints()]], "source,target\n", "pairs.csv holds no pair"),
+        ([["a.png", 64, 32, "1e39", *joints()[1:]]], None, "line 2: nose"),
+        ([["x" * 200_000]], None, "line 2: field larger than field limit"),
+        ([[], ["a.png", 0, 32, *joints()]], None, "line 3: height and width"),
     ],
 )
 def test_a_malformed_folder_is_named_with_its_line(tmp_path, rows, pairs, message):
     root = write_folder(tmp_path / "mine", rows, pairs)
     with pytest.raises(InputError, match=message):
         load_pairs("folder", root)
+
+
+def test_a_split_is_no_path(tmp_path):
+    row = ["a.png", 64, 32, *joints(), "../../elsewhere"]
+    root = write_folder(tmp_path / "mine", [row], header_extra=("split",))
+    with pytest.raises(InputError, match=r"line 2: split '\.\./\.\./elsewhere', expected a name"):
+        load_pairs("folder", root, split="../../elsewhere")
 
 
 def test_a_folder_without_the_split_or_the_tables_says_so(tmp_path):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pcdms_data import load_pairs
+from pcdms_data import load_pairs, tables
 from pcdms_data.images import load_labels, load_picture, save_picture
 from pcdms_data.layouts.annotation import (
     annotation_text,
@@ -111,6 +111,8 @@ def test_missing_is_minus_one_twice_and_a_column_left_of_the_crop_is_a_place(tmp
         (f"{row(FRONT)}\n\n{row(FRONT)}", "line 4 names .* a second time"),
         (f"{row(FRONT)}\n{row('img/WOMEN/Tees_Tanks/id_00000001/01_1_front.jpg')}", "second time"),
         (row(FRONT, [-1, *Y[1:]]), "line 2: joint 0 has y -1 and x 50"),
+        (f"{FRONT}:[1{'0' * 400}, {str(Y[1:])[1:]}:{X}", "line 2: .*list of 18 numbers"),
+        (row(FRONT, [1e39, *Y[1:]]), "line 2: .*list of 18 numbers"),
         ("", "holds no row"),
     ],
 )
@@ -129,6 +131,7 @@ def test_a_malformed_annotation_is_named_with_its_line(tmp_path, text, message):
         (f"{FRONT},../x.jpg\n", r"line 2: '\.\./x\.jpg' is not listed"),
         (f"{FRONT},{FRONT}\n", "with itself"),
         (f"{FRONT},{BACK}\n{FRONT},{BACK},,\n", "twice"),
+        ("", "holds no pair"),
     ],
 )
 def test_a_malformed_pair_list_is_named_with_its_line(tmp_path, text, message):
@@ -264,6 +267,32 @@ def test_a_picture_outside_of_the_root_is_refused(tmp_path):
     write_picture(tmp_path / "other.jpg", (256, 176))
     (root / "test" / BACK).symlink_to(tmp_path / "other.jpg")
     with pytest.raises(InputError, match="outside of"):
+        load_pairs("deepfashion", root)
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    root = write_lists(tmp_path)
+    (root / "test" / BACK).symlink_to(BACK)
+    with pytest.raises(InputError, match="is a link that leads nowhere"):
+        load_pairs("deepfashion", root)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le"])
+def test_lists_in_other_encodings_are_refused_by_name(tmp_path, encoding):
+    root = write_lists(tmp_path)
+    path = root / "fasion-resize-annotation-test.csv"
+    path.write_bytes(f"{path.read_text()}{row('é.jpg')}\n".encode(encoding))
+    with pytest.raises(InputError, match=r"annotation-test\.csv .*expected rows of name"):
+        load_pairs("deepfashion", root)
+
+
+def test_a_small_file_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "LARGEST_TEXT", 1 << 20)
+    root = write_lists(tmp_path)
+    path = root / "fasion-resize-annotation-test.csv"
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(b"0" * (2 << 20)))
+    path.unlink()
+    with pytest.raises(InputError, match=r"csv\.gz holds more than 1 MiB"):
         load_pairs("deepfashion", root)
 
 

@@ -20,12 +20,7 @@ from pcdms_data.types import InputError
 SPLITS = ("train", "test")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("PCDMS_DATA_ROOT", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +158,8 @@ def test_names_of_no_known_form_are_grouped_by_their_pairs(tmp_path):
         ('[{"source_image": "../a.jpg", "target_image": "b.jpg"}]', r"pair 1: .*'\.\./a\.jpg'"),
         ('[{"source_image": "/etc/a.jpg", "target_image": "b.jpg"}]', "pair 1: .*'/etc/a.jpg'"),
         ('[{"source_image": "a.jpg", "target_image": "b.jpg"}]', "names a, which has no pose text"),
-        ("[" * 20_000, "nested too deeply|expected JSON"),
+        ("[" * 100_000, "expected JSON|cannot be read as JSON"),
+        (f"[{'9' * 5000}]", "cannot be read as JSON"),
     ],
 )
 def test_a_bad_list_is_named(root, content, message):
@@ -175,8 +171,12 @@ def test_a_bad_list_is_named(root, content, message):
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", '{"width": 0}', '{"missing": "no"}', '{"axis": 1}', '{"height": NaN}', "{"]
-)
+    "content",
+    [
+        "[]", '{"width": 0}', '{"missing": "no"}', '{"axis": 1}', '{"height": NaN}', "{",
+        f'{{"width": 1{"0" * 400}}}', "[" * 100_000,
+    ],
+)  # fmt: skip
 def test_a_bad_coding_is_named(root, content):
     (root / "pose_coding.json").write_text(content)
     with pytest.raises(InputError, match=r"pose_coding\.json"):

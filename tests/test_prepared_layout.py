@@ -20,9 +20,8 @@ from pcdms_data.types import InputError
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
+def small_shards(cache):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(shards, "SHARD_ROWS", 5)  # several files a table, as real sets have
         yield
 
@@ -181,6 +180,25 @@ def test_a_manifest_that_is_broken_or_of_another_version_is_refused(own, rest):
     content = '{"format": "pcdms-prepared", ' + rest
     (own / "manifest.json").write_text(content)
     with pytest.raises(InputError, match=r"manifest\.json"):
+        load_pairs("deepfashion", own)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("resolutions", []), ("resolutions", ["0x0"]), ("resolutions", ["\u00b2x1"]),
+        ("resolutions", [5]), ("splits", {}), ("splits", {"../test": {}}), ("splits", ["test"]),
+        ("files", {"a": 3}), ("files", {"a": {"bytes": "1", "sha256": ""}}), ("dataset", 3),
+        ("convention", "square"),
+    ],
+)  # fmt: skip
+def test_a_manifest_edited_by_hand_is_refused_by_its_key(own, key, value):
+    document = json.loads((own / "manifest.json").read_text())
+    document[key] = value
+    (own / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(
+        InputError, match=rf"manifest\.json has {key} .*: prepare"
+    ):
         load_pairs("deepfashion", own)
 
 

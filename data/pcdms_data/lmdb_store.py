@@ -32,7 +32,7 @@ _opening = threading.Lock()
 def open_lmdb(path: Path) -> Any:
     """Return the environment of an lmdb folder, for reading; threads may share it.
 
-    Raises OSError or lmdb.Error where there is none.
+    Raises OSError or lmdb.Error where there is none, OSError where its file is cut short.
     """
     status = (path / DATA_FILE).stat()
     key, process = (status.st_dev, status.st_ino), os.getpid()
@@ -51,7 +51,14 @@ def _open(path: Path) -> Any:
     import lmdb
 
     # Without a lock file, as loaders open it: the folder may lie on a read-only disk.
-    return lmdb.open(str(path), readonly=True, lock=False, readahead=False, max_readers=126)
+    opened = lmdb.open(str(path), readonly=True, lock=False, readahead=False, max_readers=126)
+    # The file is mapped: touching a page that a cut file lacks would end the process.
+    pages = opened.info()["last_pgno"] + 1
+    size, whole = (path / DATA_FILE).stat().st_size, pages * opened.stat()["psize"]
+    if size < whole:
+        opened.close()
+        raise OSError(f"{path / DATA_FILE} has {size} of {whole} bytes: it is cut short")
+    return opened
 
 
 def _make_room(process: int) -> None:

@@ -8,8 +8,12 @@ import re
 import zlib
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pcdms_data.types import InputError
+
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
@@ -30,22 +34,36 @@ def read_lines(path: Path, expected: str) -> list[str]:
             compressed = file.read(2) == _GZIP
             file.seek(0)
             content = (gzip.GzipFile(fileobj=file) if compressed else file).read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise InputError(
+                f"{path} holds more than {LARGEST_TEXT >> 20} MiB, expected {expected}"
+            )
         text = content.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing, expected {expected}") from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text, expected {expected}") from error
-    if len(content) > LARGEST_TEXT:
-        raise InputError(f"{path} holds more than {LARGEST_TEXT >> 20} MiB, expected {expected}")
     return text.splitlines()
 
 
-def read_table(path: Path, required: tuple[str, ...], expected: str) -> list[dict[str, str]]:
-    """Return the rows of a CSV file as dictionaries, blanks around cells removed.
+def read_table(
+    path: Path, required: tuple[str, ...], expected: str
+) -> list[tuple[int, dict[str, str]]]:
+    """Return (line, cells by column) of the rows of a CSV file, blanks around cells removed.
 
-    Raises InputError on a missing file or column and on a row with another number of cells.
+    Empty rows are left out. Raises InputError on a missing file or column and on a row with another
+    number of cells.
     """
     reader = csv.reader(read_lines(path, expected))
+    try:
+        return _rows(reader, path, required, expected)
+    except csv.Error as error:
+        raise InputError(f"{path} line {reader.line_num}: {error}, expected {expected}") from error
+
+
+def _rows(
+    reader: _Reader, path: Path, required: tuple[str, ...], expected: str
+) -> list[tuple[int, dict[str, str]]]:
     header = [cell.strip() for cell in next(reader, [])]
     for column in required:
         if column not in header:
@@ -60,17 +78,16 @@ def read_table(path: Path, required: tuple[str, ...], expected: str) -> list[dic
             raise InputError(
                 f"{path} line {reader.line_num} has {len(cells)} cells, expected {len(header)}"
             )
-        rows.append({key: cell.strip() for key, cell in zip(header, cells, strict=True)})
+        row = {key: cell.strip() for key, cell in zip(header, cells, strict=True)}
+        rows.append((reader.line_num, row))
     return rows
 
 
-def safe_name(name: str, path: Path, line: int | None = None) -> str:
+def safe_name(name: str, path: Path, line: int | None = None, what: str = "picture name") -> str:
     """Return `name` if it is a plain file name; raises InputError on a path or odd characters."""
     if not _SAFE_NAME.fullmatch(name):
         where = f"{path} line {line}" if line else str(path)
-        raise InputError(
-            f"{where}: picture name {name!r}, expected a file name of letters, digits, _ . -"
-        )
+        raise InputError(f"{where}: {what} {name!r}, expected a name of letters, digits, _ . -")
     return name
 
 
@@ -94,7 +111,10 @@ def _folder_inside(root: Path, folder: Path) -> None:
 
 
 def _inside(root: Path, path: Path) -> None:
-    real_root, real_path = root.resolve(), path.resolve()
+    try:
+        real_root, real_path = root.resolve(), path.resolve()
+    except (OSError, RuntimeError) as error:  # until Python 3.13 a circle is a RuntimeError
+        raise InputError(f"{path} is a link that leads nowhere, expected a file") from error
     if not real_path.is_relative_to(real_root):
         raise InputError(
             f"{path} leads to {real_path}, outside of {real_root}: expected a path below it "

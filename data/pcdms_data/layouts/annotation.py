@@ -2,8 +2,8 @@
 
 Real copies differ: with and without blanks after the colons, dozens of commas appended to the
 header, rows of commas alone, flat, Def-GAN and tree names, plain and compressed by gzip. All of
-that is accepted, and every picture gets its flat name. Source: specification of the datasets,
-sections 1, 3 and 5.2.
+that is accepted, and every picture gets its flat name. Source: tengteng95/Pose-Transfer,
+tool/pose_utils.py; copies in FineURRight/Step-Network and sgoldyaev/DeepFashion.ADGAN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pcdms_data.names import parse_fashion
 from pcdms_data.tables import read_lines, safe_name
-from pcdms_data.types import InputError, K, Keypoints
+from pcdms_data.types import LARGEST_PLACE, InputError, K, Keypoints
 
 HEADER = "name:keypoints_y:keypoints_x"
 _EXPECTED = "rows of name:[18 y]:[18 x]"
@@ -149,11 +149,11 @@ def _refuse_repeats(names: Sequence[str], numbers: Sequence[int], path: Path) ->
 def _numbers(cells: list[str], numbers: list[int], path: Path) -> NDArray[np.float64]:
     """Return the lists of all rows as one array (N, 2, 18), parsed in one go."""
     values = _parsed(f"[{','.join(cells)}]")
-    if values.shape == (len(cells), K) and np.isfinite(values).all():
+    if values.shape == (len(cells), K) and _are_places(values):
         return values.reshape(-1, 2, K)
     for position, cell in enumerate(cells):
         values = _parsed(cell)
-        if values.shape != (K,) or not np.isfinite(values).all():
+        if values.shape != (K,) or not _are_places(values):
             raise InputError(
                 f"{path} line {numbers[position // 2]}: {cell[:40]!r}, "
                 f"expected a list of {K} numbers"
@@ -165,5 +165,9 @@ def _parsed(text: str) -> NDArray[np.float64]:
     """Return the numbers of JSON text, an empty array where they are none."""
     try:
         return np.array(json.loads(text), dtype=np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return np.zeros(0)
+
+
+def _are_places(values: NDArray[np.float64]) -> bool:
+    return bool((np.abs(values) <= LARGEST_PLACE).all())

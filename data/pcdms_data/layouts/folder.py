@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,15 @@ from pcdms_data.layouts.picture_files import (
 from pcdms_data.layouts.split import SplitRecord
 from pcdms_data.pair_set import PairRows, PairSet
 from pcdms_data.tables import inside, read_table, safe_name
-from pcdms_data.types import KEYPOINT_NAMES, InputError, K, Keypoints, Picture, flat_stem
+from pcdms_data.types import (
+    KEYPOINT_NAMES,
+    LARGEST_PLACE,
+    InputError,
+    K,
+    Keypoints,
+    Picture,
+    flat_stem,
+)
 
 KEYPOINT_COLUMNS = tuple(f"{name}_{axis}" for name in KEYPOINT_NAMES for axis in "xy")
 _REQUIRED = ("name", "height", "width", *KEYPOINT_COLUMNS)
@@ -185,8 +194,7 @@ def _csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _read_rows(root: Path, path: Path) -> list[_Row]:
     return [
-        _read_row(root, path, line, cells)
-        for line, cells in enumerate(read_table(path, _REQUIRED, _EXPECTED), start=2)
+        _read_row(root, path, line, cells) for line, cells in read_table(path, _REQUIRED, _EXPECTED)
     ]
 
 
@@ -205,21 +213,22 @@ def _read_row(root: Path, path: Path, line: int, cells: dict[str, str]) -> _Row:
         if not x and not y:
             continue
         try:
-            xy[joint] = float(x), float(y)
+            place = float(x), float(y)
         except ValueError:
-            xy[joint] = np.nan
-        if not np.isfinite(xy[joint]).all():
+            place = math.nan, math.nan
+        if not all(abs(part) <= LARGEST_PLACE for part in place):
             raise InputError(
                 f"{path} line {line}: {label} is ({x!r}, {y!r}), expected two numbers or two "
                 "empty cells"
             )
+        xy[joint] = place
         visible[joint] = True
     mask = cells.get("mask", "")
     return _Row(
         picture=Picture(name, inside(root, root / "pictures" / name)),
         pose=Keypoints(xy, visible, size),
         group=cells.get("group", ""),
-        split=cells.get("split") or "test",
+        split=safe_name(cells.get("split") or "test", path, line, "split"),
         mask=Picture(name, inside(root, root / "masks" / safe_name(mask, path, line)))
         if mask
         else None,
@@ -236,7 +245,10 @@ def _read_pairs(
     rows: list[tuple[int, int]] = []
     slices: dict[str, list[str]] = {}
     expected = "a table of pairs with the columns source and target"
-    for line, cells in enumerate(read_table(path, ("source", "target"), expected), start=2):
+    table = read_table(path, ("source", "target"), expected)
+    if not table:
+        raise InputError(f"{path} holds no pair, expected {expected}, or no such file")
+    for line, cells in table:
         source, target = cells.pop("source"), cells.pop("target")
         for name in (source, target):
             if name not in known:

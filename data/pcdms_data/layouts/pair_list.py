@@ -23,7 +23,8 @@ def read_pair_list(path: Path, position: Mapping[str, int], listed_in: Path) -> 
 
     `position` gives the place in the gallery by name; a DeepFashion name in another form is looked
     up by its flat form. `listed_in` is the file those names come from, for messages.
-    Raises InputError with file and line on a malformed row and on a name that is not listed.
+    Raises InputError with file and line on a malformed row, on a name that is not listed, and on a
+    file without pairs.
     """
     rows: list[tuple[int, int]] = []
     for line, text in enumerate(read_lines(path, f"rows of {HEADER}"), start=1):
@@ -39,6 +40,8 @@ def read_pair_list(path: Path, position: Mapping[str, int], listed_in: Path) -> 
         except KeyError:
             rows.append((_place(names[0], position, path, line, listed_in),
                          _place(names[1], position, path, line, listed_in)))  # fmt: skip
+    if not rows:
+        raise InputError(f"{path} holds no pair, expected rows of {HEADER}")
     return np.array(rows, dtype=np.int32).reshape(-1, 2)
 
 

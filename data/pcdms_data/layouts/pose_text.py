@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_data.tables import read_lines
-from pcdms_data.types import InputError, K, Keypoints
+from pcdms_data.types import LARGEST_PLACE, InputError, K, Keypoints
 
 CONTENT = (256, 176)
 """Frame (H, W) of the key points: the content of the padded picture."""
@@ -57,19 +57,22 @@ def read_coding(path: Path) -> PoseCoding:
     if not path.exists():
         return NORMALISED
     expected = f"a JSON object with numbers for some of {', '.join(asdict(NORMALISED))}"
+    text = "\n".join(read_lines(path, expected))
     try:
-        given = json.loads("\n".join(read_lines(path, expected)))
-    except ValueError as error:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON, expected {expected}") from error
     known = isinstance(given, dict) and set(given) <= set(asdict(NORMALISED))
     if not known or not all(type(value) in (int, float) for value in given.values()):
         raise InputError(f"{path} holds something else than {expected}")
-    coding = PoseCoding(**{name: float(value) for name, value in given.items()})
+    coding = PoseCoding(**given)
     if (
-        not np.isfinite(list(asdict(coding).values())).all()
+        not all(abs(value) <= LARGEST_PLACE for value in asdict(coding).values())
         or min(coding.width, coding.height) <= 0
     ):
-        raise InputError(f"{path}: width and height must be above 0 and all numbers finite")
+        raise InputError(
+            f"{path}: width and height must be above 0, and no number beyond {LARGEST_PLACE:g}"
+        )
     return coding
 
 
@@ -115,16 +118,16 @@ def _values(lines: list[str], where: str) -> NDArray[np.float64]:
         values = np.array(rows, dtype=np.float64)
     except ValueError:
         values = np.zeros(0)
-    if values.shape == (K, 2) and np.isfinite(values).all():
+    if values.shape == (K, 2) and (np.abs(values) <= LARGEST_PLACE).all():
         return values
     for line, cells in enumerate(rows, start=1):
-        if len(cells) != 2 or not all(_is_finite(cell) for cell in cells):
+        if len(cells) != 2 or not all(_is_place(cell) for cell in cells):
             raise InputError(f"{where} line {line}: {' '.join(cells)[:40]!r}, expected two numbers")
     raise InputError(f"{where} has {len(rows)} lines, expected {EXPECTED}")
 
 
-def _is_finite(cell: str) -> bool:
+def _is_place(cell: str) -> bool:
     try:
-        return bool(np.isfinite(float(cell)))
+        return abs(float(cell)) <= LARGEST_PLACE
     except ValueError:
         return False

@@ -42,7 +42,7 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
     check_choice("split", split, tuple(document["splits"]))
     if dataset not in (document["dataset"], "folder"):
         raise InputError(f"{root} holds dataset {document['dataset']}, not {dataset}")
-    frames = [_frame(text, root) for text in document["resolutions"]]
+    frames = [_frame(text) for text in document["resolutions"]]
     own = FRAMES.get(document["dataset"])
     base = own if own in frames else frames[0]
     places = {frame: root / f"{frame[0]}x{frame[1]}" / split for frame in frames}
@@ -50,6 +50,8 @@ def read(root: Path, dataset: str, split: str) -> SplitRecord:
         check_sizes(root, document, place.relative_to(root).as_posix() + "/")
     try:
         return _record(root, document, places, base, base == own or len(frames) == 1)
+    except InputError:
+        raise  # it says what is wrong itself
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
         raise InputError(
             f"{places[base]} is no split of a prepared dataset ({error}): prepare it again"
@@ -138,8 +140,6 @@ def _open(path: Path) -> pa.Table:
         return pa.ipc.open_stream(source).read_all()
 
 
-def _frame(text: str, root: Path) -> Frame:
-    parts = str(text).split("x")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise InputError(f"{root / 'manifest.json'} names the resolution {text!r}")
-    return int(parts[0]), int(parts[1])
+def _frame(text: str) -> Frame:
+    height, width = text.split("x")
+    return int(height), int(width)

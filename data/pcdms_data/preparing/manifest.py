@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pcdms_data.cache import MANIFEST, file_sha256
+from pcdms_data.layouts.split import HIGHRES_RESIZE, LOWRES_CROP
 from pcdms_data.types import InputError
 
 FORMAT = "pcdms-prepared"
 VERSION = 1
 FIRST_BYTES = 256
 
-_PARTS: dict[str, type] = {
-    "dataset": str, "convention": str, "resolutions": list, "splits": dict, "files": dict,
-}  # fmt: skip
+_RESOLUTION = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
+_SPLIT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 Document = dict[str, Any]
 
@@ -38,7 +39,7 @@ def read_manifest(root: Path) -> Document:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} is missing, expected a dataset made by data prepare") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON, expected the manifest of a dataset") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{path} is no manifest of a prepared dataset")
@@ -47,10 +48,36 @@ def read_manifest(root: Path) -> Document:
             f"{path} has version {document.get('version')!r}, expected {VERSION}: prepare the "
             "dataset again"
         )
-    for key, kind in _PARTS.items():
-        if not isinstance(document.get(key), kind):
-            raise InputError(f"{path} has no {key!r}, expected the manifest of a prepared dataset")
+    for key, is_right in _PARTS.items():
+        if not is_right(document.get(key)):
+            shown = json.dumps(document.get(key))[:60]
+            raise InputError(f"{path} has {key} {shown}: prepare the dataset again")
     return document
+
+
+def _are_files(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(entry, dict)
+        and type(entry.get("bytes")) is int
+        and type(entry.get("sha256")) is str
+        for entry in value.values()
+    )
+
+
+_PARTS: dict[str, Callable[[Any], bool]] = {
+    "dataset": lambda value: type(value) is str,
+    "convention": lambda value: value in ("", LOWRES_CROP, HIGHRES_RESIZE),
+    "resolutions": lambda value: (
+        type(value) is list
+        and bool(value)
+        and all(_RESOLUTION.fullmatch(str(one)) for one in value)
+    ),
+    "splits": lambda value: (
+        type(value) is dict and bool(value) and all(_SPLIT.fullmatch(name) for name in value)
+    ),
+    "files": _are_files,
+}
+"""Key of a manifest -> whether its value can be one; a manifest may have been edited by hand."""
 
 
 def file_entries(
