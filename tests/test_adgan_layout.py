@@ -18,12 +18,7 @@ SPLITS = ("train", "test")
 SIZE = (128, 88)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.delenv("PCDMS_DATA_ROOT", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")

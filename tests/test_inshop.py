@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from raw_downloads import make_inshop, pack
 from pcdms_data import load_pairs
 from pcdms_data.images import load_picture
 from pcdms_data.layouts import inshop
+from pcdms_data.layouts.annotation import read_names
 from pcdms_data.layouts.inshop_lists import read_boxes, read_items, read_partition
 from pcdms_data.layouts.table import find_layout
 from pcdms_data.names import parse_fashion
@@ -23,11 +25,7 @@ REALDATA = Path(
 needs_realdata = pytest.mark.skipif(not REALDATA.is_dir(), reason="PCDMS_REALDATA is not there")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PCDMS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +74,27 @@ def test_the_real_partition_has_the_published_counts(tmp_path):
     folders = {(name.gender, name.category) for name in parsed.values()}
     assert len(folders) == 23
     assert sum(gender == "MEN" for gender, _ in folders) == 9
+
+
+@needs_realdata
+def test_the_lists_of_the_benchmark_are_the_whole_of_inshop_split_otherwise():
+    statuses = {parse_fashion(name).flat: status for name, status in real_statuses().items()}
+    train, test = (set(read_names(REALDATA / name)) for name in ("train.lst.gz", "test.lst"))
+    assert train | test == set(statuses)
+    assert len(statuses) == 52712
+    assert not train & test
+    assert Counter(statuses[name] for name in test) == {
+        "train": 1921, "query": 1140, "gallery": 977,
+    }  # fmt: skip
+
+
+@needs_realdata
+def test_the_real_validation_list_is_query_and_gallery():
+    with gzip.open(REALDATA / "inshop" / "val.txt.gz", "rt") as file:
+        lines = [line.split() for line in file]
+    names = {name for line in lines for name in line}
+    assert (len(lines), len(names)) == (3985, 26830)
+    assert names == {n for n, status in real_statuses().items() if status != "train"}
 
 
 @needs_realdata

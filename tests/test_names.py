@@ -139,22 +139,33 @@ def test_real_pairs_show_seen_and_unseen_items(listed):
 
 @needs_real
 def test_real_categories_and_views_have_the_published_counts(listed):
+    parsed = {split: [parse_fashion(name) for name in names] for split, names in listed.items()}
     train, test = (
-        Counter((name.gender, name.category) for name in map(parse_fashion, listed[split]))
+        Counter((name.gender, name.category) for name in parsed[split])
         for split in ("train", "test")
     )
-    assert (train["WOMEN", "Tees_Tanks"], test["WOMEN", "Tees_Tanks"]) == (10_799, 843)
-    assert (train["WOMEN", "Denim"], test["WOMEN", "Denim"]) == (381, 12)
-    assert (train["MEN", "Denim"], test["MEN", "Denim"]) == (399, 12)
-    assert (train["MEN", "Suiting"], test["MEN", "Suiting"]) == (34, 5)
-    assert {gender: len([c for g, c in train if g == gender]) for gender in ("MEN", "WOMEN")} == {
-        "MEN": 9,
-        "WOMEN": 14,
+    counts = {
+        gender: {name: (train[gender, name], test[gender, name]) for name in names}
+        for gender, names in CATEGORIES.items()
     }
+    assert counts["MEN"] == {
+        "Denim": (399, 12), "Jackets_Vests": (381, 43), "Pants": (929, 88),
+        "Shirts_Polos": (661, 61), "Shorts": (927, 73), "Suiting": (34, 5),
+        "Sweaters": (567, 38), "Sweatshirts_Hoodies": (714, 61), "Tees_Tanks": (2636, 209),
+    }  # fmt: skip
+    assert counts["WOMEN"] == {
+        "Blouses_Shirts": (7341, 623), "Cardigans": (1273, 163), "Denim": (381, 12),
+        "Dresses": (6427, 572), "Graphic_Tees": (1193, 104), "Jackets_Coats": (1742, 153),
+        "Leggings": (322, 13), "Pants": (1671, 133), "Rompers_Jumpsuits": (1570, 126),
+        "Shorts": (3211, 265), "Skirts": (1909, 136), "Sweaters": (2801, 235),
+        "Sweatshirts_Hoodies": (786, 70), "Tees_Tanks": (10_799, 843),
+    }  # fmt: skip
+    assert len(train) == len(CATEGORIES["MEN"]) + len(CATEGORIES["WOMEN"])
+    groups = Counter(group_of("deepfashion", name) for name in listed["train"])
+    assert sum(count * (count - 1) for count in groups.values()) == 154_758
     views = {
         view: tuple(
-            sum(parse_fashion(name).view == view for name in listed[split])
-            for split in ("train", "test")
+            Counter(name.view for name in parsed[split])[view] for split in ("train", "test")
         )
         for view in ("front", "side", "additional", "back", "full", "flat")
     }
