@@ -43,6 +43,7 @@ def all_checks(root: Path | None = None) -> list[Check]:
         check_device,
         check_model_weights,
         check_metric_weights,
+        check_pose_estimators,
         check_cache,
         lambda: check_datasets(root),
     )
@@ -135,6 +136,15 @@ def check_metric_weights() -> Iterator[Check]:
         if state.present:
             step = f"move {state.path} away, then {step}"
         yield Check(name, kind, detail, step, needed=False)
+
+
+def check_pose_estimators() -> Iterator[Check]:
+    """Say which pose estimators `data pose` can run here."""
+    from pcdms_bench.listings import estimator_rows
+
+    for row in estimator_rows():
+        state: State = "ok" if row.reason is None else "missing"
+        yield Check(f"pose estimator {row.name}", state, row.reason or row.summary, needed=False)
 
 
 def check_cache() -> Iterator[Check]:

@@ -102,6 +102,16 @@ def layout_rows(root: Path | None = None) -> list[Row]:
     ]
 
 
+def estimator_rows(root: Path | None = None) -> list[Row]:
+    """Return the pose estimators of `data pose`, with what each lacks on this machine."""
+    from pcdms_data.pose_estimation import ESTIMATORS, estimator_problem
+
+    return [
+        Row(name, entry.about, estimator_problem(name) or None)
+        for name, entry in ESTIMATORS.items()
+    ]
+
+
 def suite_rows(root: Path | None = None) -> list[Row]:
     """Return the shipped suites: files of options for `run`."""
     folder = Path(__file__).parent / "suites"
@@ -115,6 +125,7 @@ LISTS: dict[str, Callable[[Path | None], list[Row]]] = {
     "protocols": protocol_rows,
     "metrics": metric_rows,
     "namings": naming_rows,
+    "estimators": estimator_rows,
     "suites": suite_rows,
 }
 """What `pcdms-bench list` can list."""

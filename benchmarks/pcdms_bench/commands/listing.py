@@ -10,7 +10,16 @@ import click
 
 from pcdms_bench.commands.options import debug_option, json_option
 
-KINDS = ("methods", "datasets", "layouts", "protocols", "metrics", "namings", "suites")
+KINDS = (
+    "methods",
+    "datasets",
+    "layouts",
+    "protocols",
+    "metrics",
+    "namings",
+    "estimators",
+    "suites",
+)
 
 
 @click.command("list")
