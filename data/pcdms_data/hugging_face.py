@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
 from pcdms_data.cache import cache_folder
-from pcdms_data.images import load_picture
+from pcdms_data.images import load_picture, png_bytes
 from pcdms_data.names import MARKET, parse_fashion
 from pcdms_data.picture_store import pictures_digest
 from pcdms_data.types import InputError, K, Picture
@@ -108,8 +106,7 @@ def _camera(name: str) -> int | None:
 
 
 def _png(picture: Picture, size: tuple[int, int]) -> bytes:
-    pixels = load_picture(picture, size)
-    return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return png_bytes(load_picture(picture, size))
 
 
 def _fingerprint(pairs: PairSet) -> str:

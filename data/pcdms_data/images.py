@@ -36,7 +36,6 @@ def resize(pixels: Pixels, size: tuple[int, int], kernel: str) -> NDArray[Any]:
     The two `-f32` kernels return float32 on the scale 0 to 255, the cubic one with its overshoot
     (values below 0 and above 255); all others return uint8. `none` only accepts pixels that have
     the size already. Raises InputError on an unknown kernel.
-    Source: protocols specification, section 1.2.
     """
     height, width = size
     if height < 1 or width < 1:

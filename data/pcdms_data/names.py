@@ -1,7 +1,8 @@
 """Picture names of DeepFashion and Market-1501: their forms, and the keys read from them.
 
 Everywhere inside the suite a picture has its flat name, the form of the PATN lists. Source:
-specification of the datasets, section 2.
+tengteng95/Pose-Transfer, tool/generate_fashion_datasets.py; the Def-GAN form is that of
+AliaksandrSiarohin/pose-gan, the tree that of the In-shop archive.
 """
 
 from __future__ import annotations

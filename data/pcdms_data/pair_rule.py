@@ -3,8 +3,8 @@
 All ordered pairs of one group whose pictures both show shoulders and hips; the test lists are the
 first 12,000 rows at most of those in a random order that pandas once drew with seed 0. The random
 order is computed here in whole numbers (Mersenne Twister, masked rejection, swaps from the end),
-so that no release of NumPy or pandas can change a list. Source: specification of the datasets,
-section 7; tengteng95/Pose-Transfer, tool/create_pairs_dataset.py.
+so that no release of NumPy or pandas can change a list. Source: tengteng95/Pose-Transfer,
+tool/create_pairs_dataset.py; numpy/numpy, numpy/random/src/legacy.
 """
 
 from __future__ import annotations

@@ -173,7 +173,8 @@ def ordered_pairs(groups: Sequence[str], visible: NDArray[np.bool_]) -> PairRows
     """Return all ordered pairs (N, 2) of one group whose pictures both pass the pair rule.
 
     `visible` bool (pictures, 18). Groups come in order of first appearance, pairs within a group
-    in the order of `itertools.permutations`. Source: specification of the datasets, section 7.
+    in the order of `itertools.permutations`. Source: tengteng95/Pose-Transfer,
+    tool/create_pairs_dataset.py.
     """
     usable: NDArray[np.bool_] = np.all(visible[:, SHOULDERS_AND_HIPS], axis=1)
     members: dict[str, list[int]] = {}

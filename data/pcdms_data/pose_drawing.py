@@ -45,7 +45,7 @@ def draw_pose(
     follows the canvas height (4 pixels at 512) but is at least 1 pixel, with soft edges. A joint
     outside the frame is drawn as far as the canvas reaches; one at infinity or farther than
     two canvases away is left out together with its limbs. Raises InputError on other shapes.
-    Source: pcdms specification, section 5 (drawing of the published demonstration).
+    Source: tencent-ailab/PCDMs, the drawing of its demonstration.
     """
     if xy.shape != (K, 2) or visible.shape != (K,):
         raise InputError(

@@ -2,8 +2,8 @@
 
 DeepFashion In-shop: `Img/img` or `Img/img.zip` (256x256) and `Img/img_highres` or
 `Img/img_highres.zip` (1101x750), also without `Img/`, or the tree alone. Market-1501:
-`bounding_box_train/` and `bounding_box_test/`. Source: specification of the datasets, sections 4 to
-6.
+`bounding_box_train/` and `bounding_box_test/`. Source: open-mmlab/mmfashion,
+docs/dataset/IN_SHOP_DATASET.md; yumingj/DeepFashion-MultiModal, README.md (the size 1101x750).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 `Img/img` (256x256, cut to the columns 40 to 216) or `Img/img_highres` (1101x750, resized); the
 first is taken where both are there. Pairs come from the pair list beside the annotation file, else
-from the published rule. Source: specification of the datasets, sections 4, 5.1 and 7.
+from the published rule. Source: open-mmlab/mmfashion, docs/dataset/IN_SHOP_DATASET.md; the
+crop is that of tengteng95/Pose-Transfer, tool/generate_fashion_datasets.py.
 """
 
 from __future__ import annotations

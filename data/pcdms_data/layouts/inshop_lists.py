@@ -1,7 +1,8 @@
 """The text lists of DeepFashion In-shop: `Eval/list_eval_partition.txt` and two of `Anno/`.
 
 The first line is the number of rows, the second the column names (not in the list of items);
-columns are padded by runs of blanks. Source: specification of the datasets, section 5.1.
+columns are padded by runs of blanks. Source: open-mmlab/mmfashion,
+docs/dataset/IN_SHOP_DATASET.md; czla/cloth-image-retrieval, data/InShop/README.txt.
 """
 
 from __future__ import annotations

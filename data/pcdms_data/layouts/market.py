@@ -8,7 +8,7 @@ market-annotation-{train,test}.csv                    key points in the 128x64 f
 
 The gallery of a split holds all annotated pictures, junk (`-1`) and distractors (`0000`) too, which
 enter no pair. Names that end in `.jpg.jpg` are kept. Source: tengteng95/Pose-Transfer,
-data/keypoint.py; specification of the datasets, section 6.
+data/keypoint.py; file names of myeongjun2/pose-guided-human-image-generation, data/.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Dress a body: rest vertices moved outwards under cloth, the skirt cut to its hem, hair and bags.
 
-Clothes are offsets of the body's own surface (specification of the people, section 5); only the
+Clothes are offsets of the body's own surface; only the
 skirt, long hair and bags add triangles. What colour a point has is decided later, from its place on
 the rest body, so an edge of a garment never depends on how coarse the triangles are.
 """

@@ -100,7 +100,7 @@ def sample_identity(dataset_seed: int, index: int, look: str) -> Identity:
     """Return the identity of the key (dataset_seed, 1, index), index >= 0.
 
     Both looks dress the same person alike; only the contrast rule with the background differs.
-    Raises InputError on an unknown look. Source: specification of the people, section 3.
+    Raises InputError on an unknown look.
     """
     if look not in LOOKS:
         raise InputError(f"look {look!r} is unknown, expected one of {', '.join(LOOKS)}")

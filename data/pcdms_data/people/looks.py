@@ -44,8 +44,6 @@ def frame_camera(
         joints: (18, 3) key points in the camera frame, metres.
         extent: lowest and highest y of the person, metres.
         size: of the picture.
-
-    Source: specification of the people, sections 6 and 8.
     """
     framing = draw.pick(FRAMINGS, _FASHION_MIX if look == "fashion" else _STREET_MIX)
     low, high = extent

@@ -1,4 +1,4 @@
-"""Sizes, splits and names of the embedded people (specification of the people, section 9)."""
+"""Sizes, splits and names of the embedded people."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _JOINTS: dict[str, list[int]] = {
     "ankles missing": [10, 13],
 }
 
-# Measured on the annotation files of the real sets (specification of the people, section 8):
+# Measured on the annotation files of the real sets:
 # DeepFashion test, Market-1501 train, Market-1501 test. The middle of a range left/right.
 REAL: dict[str, tuple[float, float, float]] = {
     "nose missing": (0.24, 0.41, 0.51),

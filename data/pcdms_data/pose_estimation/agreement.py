@@ -4,7 +4,7 @@ A visible joint of the known pose counts as found when the estimate shows it wit
 sizes. The head size is the distance from nose to neck of the known pose; where one of the two is
 missing it is 0.35 of the torso length, the root mean square of the shoulder-to-hip distances of the
 sides that are visible. A picture whose known pose has neither is left out and counted.
-Source: protocols specification, metric `pckh50` (not the head box of MPII's PCKh).
+This is not PCKh of the data set MPII, whose head size is that of an annotated box.
 """
 
 from __future__ import annotations

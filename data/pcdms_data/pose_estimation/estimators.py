@@ -1,7 +1,4 @@
-"""The table of pose estimators, and the one way to open one.
-
-Source of the joint order and the networks: specification of the weights, sections 3 and 8.
-"""
+"""The table of pose estimators, and the one way to open one."""
 
 from __future__ import annotations
 

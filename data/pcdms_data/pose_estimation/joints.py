@@ -40,7 +40,7 @@ def to_keypoints(
     `xy` (J, 2) pixels of a picture of `size` = (H, W), pixel centres at whole numbers; `scores`
     (J,) in 0 to 1; `order` is `COCO_17` or `BLAZEPOSE_33`. A joint with a score below `threshold`,
     or outside the picture, is missing (its place is 0, 0).
-    Source: specification of the weights, section 8.
+    Source: the orders of the COCO key points, of google-ai-edge/mediapipe and of OpenPose.
     """
     check_threshold(threshold)
     taken = np.array(order)

@@ -3,8 +3,8 @@
 The picture is scaled so that its longer side is `side` pixels, both sides then rounded to a
 multiple of 16 plus 1, as the network's grid wants. Each joint lies where its heat map is highest,
 moved by the offset of that cell; its score is the heat map's value.
-Source: specification of the weights, section 8; tfjs-models uses 257 for the same network by
-default, and people that fill the picture are found better there than at 385.
+Source: tensorflow/tfjs-models, posenet/src. It uses 257 for the same network by default, and
+people that fill the picture are found better there than at 385.
 """
 
 from __future__ import annotations
