@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    CLIPConfig,
+    CLIPModel,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
     Dinov2Config,
     Dinov2Model,
 )
 
-from pcdms_bench.metrics.image_encoders import (
+from pcdms_bench.metrics.networks import metric_problem
+from pcdms_bench.metrics.user_networks import (
     CLIP_STATISTICS,
     IMAGENET_STATISTICS,
     open_clip,
     open_dinov2,
 )
-from pcdms_bench.metrics.networks import metric_problem
 from pcdms_data.images import resize
 from pcdms_data.types import InputError
 
@@ -67,6 +69,25 @@ def test_clip_gives_the_projected_embedding(models, pictures, monkeypatch):
     np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
 
 
+def test_a_full_clip_counts_by_its_vision_part(pictures, monkeypatch, tmp_path, capfd):
+    torch.manual_seed(1)
+    text = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 50}
+    config = CLIPConfig(
+        text_config=text, vision_config={**SIZES, "intermediate_size": 48}, projection_dim=20
+    )
+    model = CLIPModel(config).eval()
+    model.save_pretrained(tmp_path)
+    monkeypatch.setenv("PCDMS_WEIGHTS_CLIP", str(tmp_path))
+    opened = open_clip("cpu")
+    assert opened.label.startswith("clip-2x32@")
+    assert opened.width == 20
+    vision = model.vision_model(pixel_values=planes(pictures, CLIP_STATISTICS)).pooler_output
+    expected = model.visual_projection(vision).detach().numpy()
+    capfd.readouterr()
+    np.testing.assert_allclose(opened.features(pictures), expected, atol=1e-5)
+    assert capfd.readouterr().err == ""
+
+
 def test_dinov2_gives_the_normed_class_token(models, pictures, monkeypatch):
     known, folders = models
     monkeypatch.setenv("PCDMS_WEIGHTS_DINOV2", str(folders["dinov2"]))
@@ -92,7 +113,7 @@ def test_a_model_of_the_other_family_and_an_incomplete_one_are_refused(
     weights = (folders["dinov2"] / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights)
     with pytest.raises(InputError, match="missing encoder"):
-        open_dinov2("cpu")
+        open_dinov2("cpu").features(np.zeros((1, 28, 28, 3), np.uint8))
 
 
 @pytest.mark.parametrize("name", ["clip", "dinov2"])

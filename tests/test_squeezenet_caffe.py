@@ -11,7 +11,8 @@ import torch
 from skimage import data
 
 from pcdms_bench.metrics.networks import FEATURE_NETWORKS, metric_problem
-from pcdms_bench.metrics.squeezenet_caffe import MEAN_BGR, SIDE, load_squeezenet_caffe
+from pcdms_bench.metrics.squeezenet_caffe import load_squeezenet_caffe
+from pcdms_bench.metrics.user_networks import SQUEEZENET_MEAN_BGR, SQUEEZENET_SIDE
 from pcdms_data.images import resize
 from pcdms_data.types import InputError
 
@@ -35,8 +36,10 @@ def square(name):
 )
 def test_known_pictures_get_their_imagenet_class(name, label, least):
     network = load_squeezenet_caffe(FILE)
-    pixels = resize(square(name), (SIDE, SIDE), "pil-bicubic-u8")[:, :, ::-1].astype(np.float32)
-    planes = torch.from_numpy(pixels - np.float32(MEAN_BGR)).permute(2, 0, 1)[None]
+    pixels = resize(square(name), (SQUEEZENET_SIDE, SQUEEZENET_SIDE), "pil-bicubic-u8")[
+        :, :, ::-1
+    ].astype(np.float32)
+    planes = torch.from_numpy(pixels - np.float32(SQUEEZENET_MEAN_BGR)).permute(2, 0, 1)[None]
     probabilities = network(planes).softmax(1)[0]
     assert int(probabilities.argmax()) == label
     assert float(probabilities.max()) > least
@@ -51,8 +54,10 @@ def test_the_opened_network_gives_the_same_features(monkeypatch):
     picture = square("coffee")
     found = opened.features(picture[None])
     assert (found.shape, found.dtype) == ((1, opened.width), np.float32)
-    pixels = resize(picture, (SIDE, SIDE), "pil-bicubic-u8")[:, :, ::-1].astype(np.float32)
-    planes = torch.from_numpy(pixels - np.float32(MEAN_BGR)).permute(2, 0, 1)[None]
+    pixels = resize(picture, (SQUEEZENET_SIDE, SQUEEZENET_SIDE), "pil-bicubic-u8")[
+        :, :, ::-1
+    ].astype(np.float32)
+    planes = torch.from_numpy(pixels - np.float32(SQUEEZENET_MEAN_BGR)).permute(2, 0, 1)[None]
     expected = load_squeezenet_caffe(FILE).features(planes).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-4)
 
