@@ -35,3 +35,7 @@ encoders_option = click.option(
     help="Image encoders, CLIP and DINOv2: a folder or cached hub id each, or one folder with both "
     "(may be repeated).",
 )  # fmt: skip
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), default=1, show_default=True,
+    help="Threads of every numeric library, the same for both sides.",
+)  # fmt: skip

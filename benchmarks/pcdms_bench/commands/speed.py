@@ -10,6 +10,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "startup": ("pcdms_bench.commands.speed_startup:startup", "How fast help appears."),
     "render": ("pcdms_bench.commands.speed_render:render", "Rendering of the embedded people."),
     "data": ("pcdms_bench.commands.speed_data:data", "Opening a dataset, streaming its pairs."),
+    "sampling": ("pcdms_bench.commands.speed_sampling:sampling", "Sampling beside the official."),
+    "training": ("pcdms_bench.commands.speed_training:training", "Training beside the official."),
+    "ssim": ("pcdms_bench.commands.speed_ssim:ssim", "SSIM against scikit-image."),
+    "frechet": (
+        "pcdms_bench.commands.speed_frechet:frechet",
+        "The Frechet distance against SciPy's matrix root.",
+    ),
 }
 """Command name -> (module:attribute, one line of help)."""
 
