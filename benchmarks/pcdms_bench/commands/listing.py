@@ -20,6 +20,10 @@ KINDS = (
     "estimators",
     "suites",
 )
+PLAIN_WIDTH = 200
+"""Characters to a line where the output is no terminal."""
+TITLE_WIDTH, PROTOCOL_WIDTH = 20, 22
+"""Characters a column of the protocols' table needs to be readable."""
 
 
 @click.command("list")
@@ -40,7 +44,10 @@ def listing(kind: str, root: Path | None, as_json: bool) -> int:
 
     rows = LISTS[kind](root)
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        listed = [asdict(row) for row in rows]
+        if kind == "protocols":
+            listed = _with_choices(listed)
+        click.echo(json.dumps(listed, indent=2))
         return 0
     if not rows:
         click.echo(f"no {kind} in this version")
@@ -49,4 +56,36 @@ def listing(kind: str, root: Path | None, as_json: bool) -> int:
         click.echo(f"{row.name:{width}}  {row.summary}")
         if row.reason:
             click.echo(f"{'':{width}}  unavailable: {row.reason}")
+    if kind == "protocols":
+        _show_protocols()
     return 0
+
+
+def _with_choices(listed: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return the protocols' entries with every choice beside the summary."""
+    from pcdms_bench.protocol_table import protocol_table
+
+    head, rows = protocol_table()
+    return [
+        entry | {"choices": {row[0]: row[head.index(str(entry["name"]))] for row in rows}}
+        for entry in listed
+    ]
+
+
+def _show_protocols() -> None:
+    """Print the choices side by side, as many protocols at a time as the window is wide."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pcdms_bench.protocol_table import protocol_table
+
+    head, _ = protocol_table()
+    console = Console(width=None if Console().is_terminal else PLAIN_WIDTH)
+    at_once = max(1, (console.width - TITLE_WIDTH) // PROTOCOL_WIDTH)
+    for start in range(1, len(head), at_once):
+        columns, rows = protocol_table(head[start : start + at_once])
+        table = Table(*columns, show_lines=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print()
+        console.print(table)
