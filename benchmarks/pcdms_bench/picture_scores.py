@@ -185,7 +185,10 @@ def _set_score(
             f"{smaller} pictures for {network.width} features: a singular covariance, compare only "
             "with rows of equal n"
         )
-    status = "indicative" if few else "ok"
+    note = metric.note(len(features), known, protocol) if metric.note else ""
+    if note:
+        reasons.append(note)
+    status = "indicative" if few or note else "ok"
     return Score(
         name, value, interval, len(set(owners)), status, tuple(reasons), network.label, target
     )

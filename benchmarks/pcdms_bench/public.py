@@ -19,7 +19,7 @@ from pcdms_bench.picture_views import View, apply_view
 from pcdms_bench.protocols import Protocol, protocol_for, reading_files
 from pcdms_bench.result_store import open_store
 from pcdms_bench.score_memory import ScoreMemory
-from pcdms_bench.scoring import ScoreContext, score_row
+from pcdms_bench.scoring import ScoreContext, chosen_metrics, score_row
 from pcdms_data.types import InputError, Keypoints, Picture
 from pcdms_reports.records import COLUMNS
 
@@ -63,6 +63,7 @@ def score_images(
     reference: Pictures | None = None,
     masks: NDArray[Any] | Path | str | None = None,
     target_keypoints: Sequence[Keypoints] | None = None,
+    metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Score pictures against their targets; returns one row per metric, columns of `scores.csv`.
 
@@ -72,8 +73,10 @@ def score_images(
     both sides there, one that does not takes the pictures for its own files and needs equal sizes.
     `reference` are the training pictures of set metrics. `masks` are the targets' persons,
     (N, H, W) with values above 0 inside, or a folder of label maps; without them
-    `target_keypoints` draw a coarse mask; without both the masked metrics are unavailable. Raises
-    InputError on pictures that are missing, unequal in number or not uint8.
+    `target_keypoints` draw a coarse mask; without both the masked metrics are unavailable.
+    `metrics` names what to compute: those of the protocol, and those that no protocol has but any
+    can have; by default the protocol's own. Raises InputError on pictures that are missing, unequal
+    in number or not uint8.
     """
     import pandas as pd
 
@@ -98,7 +101,7 @@ def score_images(
         Task(name, [made_of[i]], targets_of[i], mask_of[i] if mask_of else None)
         for i, name in enumerate(names)
     ]
-    plans = [Plan(recipe, recipe.metrics) for recipe in recipes]
+    plans = [Plan(recipe, chosen_metrics(recipe, metrics)) for recipe in recipes]
     memory, frames = ScoreMemory(), []
     with TemporaryDirectory() as scratch, open_store() as store:
         around = Around(_reference(reference, Path(scratch)), memory, store)

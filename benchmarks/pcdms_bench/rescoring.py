@@ -121,8 +121,9 @@ def score_folders(
             for stem in good:
                 (scratch / kind / files[stem].name).symlink_to(files[stem].resolve())
         frame = score_images(
-            scratch / "generated", scratch / "targets", protocol, folders.reference, folders.masks
-        )
+            scratch / "generated", scratch / "targets", protocol, folders.reference, folders.masks,
+            metrics=metrics,
+        )  # fmt: skip
     reason = f"{len(problems)} of {len(targets)} targets without a usable picture"
     return [
         replace(

@@ -161,12 +161,17 @@ def _counted(state: Callable[[int, int], object], total: int) -> Callable[[int],
 
 
 def chosen_metrics(protocol: Protocol, metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the protocol's picture metrics among `metrics`; InputError on an unknown name."""
+    """Return the protocol's picture metrics among `metrics`, then those on request.
+
+    Raises InputError on an unknown name.
+    """
     if metrics is None:
         return protocol.metrics
     for name in metrics:
         check_choice("metric", name, METRICS)
-    return tuple(name for name in protocol.metrics if name in metrics)
+    asked = (name for name in metrics if METRICS[name].on_request)
+    own = (name for name in protocol.metrics if name in metrics)
+    return tuple(dict.fromkeys((*own, *asked)))
 
 
 def _task(pair: Pair, folder: Path, samples: Sequence[int], failures: Mapping[str, str]) -> Task:

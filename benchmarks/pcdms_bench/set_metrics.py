@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_bench import set_statistics
 from pcdms_bench.feature_rows import FeatureRows
 from pcdms_bench.metrics.frechet import FeatureStatistics
 from pcdms_bench.protocol_type import Frame, Protocol
@@ -34,6 +35,9 @@ class SetMetric:
     needs_reference: bool = True
     needs_full_rank: bool = True
     """Whether the value is only indicative for fewer pictures than the network has features."""
+    note: Callable[[int, int, Protocol], str] | None = None
+    """What the numbers of generated and reference pictures mean for the value; '' for nothing. A
+    note makes the value indicative."""
 
 
 def frame_of_set(metric: SetMetric, protocol: Protocol) -> Frame:
@@ -66,5 +70,21 @@ SET_METRICS: dict[str, SetMetric] = {
     for name in (
         "fid", "fid_paper", "fd_efficientnet_lite0", "fd_squeezenet_caffe", "fd_clip", "fd_dinov2",
     )
+} | {
+    f"{name}{suffix}": SetMetric(network, compute, None, needs_full_rank=False, note=note)
+    for suffix, network in (("", "fid"), ("_efficientnet_lite0", "fd_efficientnet_lite0"))
+    for name, compute, note in (
+        ("kd" if suffix else "kid", set_statistics.kernel, set_statistics.kernel_note),
+        ("precision", set_statistics.precision, set_statistics.manifold_note),
+        ("recall", set_statistics.recall, set_statistics.manifold_note),
+        ("density", set_statistics.density, set_statistics.manifold_note),
+        ("coverage", set_statistics.coverage, set_statistics.manifold_note),
+    )
+} | {
+    name: SetMetric(
+        "fid", set_statistics.inception, None, frame="is", outside=outside, needs_reference=False,
+        needs_full_rank=False, note=set_statistics.inception_note,
+    )
+    for name, outside in (("is", None), ("masked_is", 0.0))
 }  # fmt: skip
 """Metric -> network and statistic."""

@@ -31,12 +31,17 @@ def check_choice(what: str, value: str, choices: Iterable[str], where: str = "")
     raise InputError(unknown(what, value, names, where))
 
 
-def split_names(what: str, text: str, choices: Iterable[str]) -> tuple[str, ...]:
-    """Return the comma-separated names of `text`, each once, in order; `all` means all choices."""
+def split_names(
+    what: str, text: str, choices: Iterable[str], usual: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """Return the comma-separated names of `text`, each once, in order.
+
+    `all`, alone or among names, means the `usual` choices; by default all of them.
+    """
     names = list(choices)
-    if text.strip() == "all":
-        return tuple(names)
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    every = names if usual is None else list(usual)
+    given = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [name for part in given for name in (every if part == "all" else [part])]
     if not parts:
         from pcdms_data.types import InputError
 

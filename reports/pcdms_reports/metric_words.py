@@ -76,6 +76,10 @@ _ROWS = (
                 "SSIM of pictures blacked out outside a key-point mask; not the masked SSIM."),
     MetricWords("lpips", "LPIPS", "down", 4, "pictures",
                 "Distance of deep features to the target (LPIPS 0.1, AlexNet, own weights)."),
+    MetricWords("lpips_vgg", "LPIPS (VGG)", "down", 4, "pictures",
+                "LPIPS 0.1 on VGG16; on another scale than LPIPS on AlexNet."),
+    MetricWords("lpips_squeeze", "LPIPS (SqueezeNet)", "down", 4, "pictures",
+                "LPIPS 0.1 on SqueezeNet; on another scale than LPIPS on AlexNet."),
     MetricWords("lpips_pcdms", "LPIPS on [0,1]", "down", 4, "pictures",
                 "LPIPS fed with pixels on 0 to 1, as one published script does."),
     MetricWords("masked_lpips", "masked LPIPS", "down", 4, "pictures",
@@ -93,7 +97,7 @@ _ROWS = (
                 "Share of generated pictures that lie among the real ones in feature space."),
     MetricWords("recall", "recall", "up", 3, "pictures",
                 "Share of real pictures that lie among the generated ones in feature space."),
-    MetricWords("density", "density", "up", 3, "pictures",
+    MetricWords("density", "density", "one", 3, "pictures",
                 "How densely real pictures surround the generated ones; may exceed 1."),
     MetricWords("coverage", "coverage", "up", 3, "pictures",
                 "Share of real pictures with a generated one nearby in feature space."),
@@ -107,6 +111,16 @@ _ROWS = (
                 "Share of target joints found within half a head size in the generated picture."),
     MetricWords("oks", "OKS", "up", 3, "pictures",
                 "Key-point similarity of the pose found in the picture and the target pose."),
+    MetricWords("garment_r1", "garment R-1", "up", 3, "pictures",
+                "Share of pictures whose clothes find the right garment among all sources."),
+    MetricWords("garment_r5", "garment R-5", "up", 3, "pictures",
+                "Share of pictures whose clothes have the right garment among the five nearest."),
+    MetricWords("garment_given_r1", "garment R-1 (given)", "up", 3, "pictures",
+                "Garment R-1 by an embedding that the user supplied."),
+    MetricWords("garment_given_r5", "garment R-5 (given)", "up", 3, "pictures",
+                "Garment R-5 by an embedding that the user supplied."),
+    MetricWords("face_similarity", "face similarity", "up", 3, "pictures",
+                "Cosine of the face embeddings of picture and target, where a face can be seen."),
     MetricWords("cosine", "cosine", "up", 4, "prior",
                 "Cosine of the predicted and the true embedding of the target picture."),
     MetricWords("retrieval_rank", "retrieval rank", "down", 2, "prior",
@@ -123,6 +137,8 @@ _ROWS = (
 )  # fmt: skip
 
 METRIC_WORDS = {row.name: row for row in _ROWS}
+_OFFLINE = "_efficientnet_lite0"
+"""End of the name of a set metric that is also there on the small offline network."""
 _FRECHET = MetricWords(
     "fd_", "FD", "down", 2, "pictures",
     "Fréchet distance of this network's features to the training pictures; a set metric like "
@@ -137,6 +153,12 @@ def words_of(metric: str) -> MetricWords:
     if metric.startswith("fd_"):
         title = f"FD ({metric.removeprefix('fd_').replace('_', '-')})"
         return replace(_FRECHET, name=metric, title=title)
+    base = "kid" if metric == f"kd{_OFFLINE}" else metric.removesuffix(_OFFLINE)
+    if base in METRIC_WORDS and base != metric:
+        known = METRIC_WORDS[base]
+        title = f"{'KD' if base == 'kid' else known.title} (efficientnet-lite0)"
+        meaning = known.meaning.replace("Inception", "EfficientNet-Lite0")
+        return replace(known, name=metric, title=title, meaning=meaning)
     return MetricWords(metric, metric, "none", 4, "pictures", "No description is recorded.")
 
 

@@ -74,7 +74,7 @@ def score(
     """Score the run folders in DIR again, or the pictures in DIR against --targets."""
     from pcdms_bench.commands.outcome import print_rows
     from pcdms_bench.device import resolve_device
-    from pcdms_bench.metrics.catalog import METRICS
+    from pcdms_bench.metrics.catalog import METRICS, usual_metrics
     from pcdms_bench.progress import Progress
     from pcdms_bench.protocols import PROTOCOLS
     from pcdms_bench.rescoring import PictureFolders, rescore_runs, score_folders
@@ -83,7 +83,7 @@ def score(
     from pcdms_data.types import InputError
 
     recipes = split_names("protocol", protocols, PROTOCOLS)
-    names = split_names("metric", metrics, METRICS)
+    names = split_names("metric", metrics, METRICS, usual_metrics())
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected run folders or pictures")
     if targets is None:

@@ -22,7 +22,9 @@ class Metric:
     """Unit, or the range of values."""
     meaning: str
     needs: tuple[str, ...] = ()
-    """Any of `mask`, `gallery` (training pictures), `embeddings`, `weights:<name>`."""
+    """Any of `mask`, `gallery` (training pictures), `embeddings`, `poses`, `weights:<name>`."""
+    on_request: bool = False
+    """Computed under any protocol, but only when its name is given: `all` does not mean it."""
 
 
 METRICS: dict[str, Metric] = {
@@ -53,6 +55,12 @@ METRICS: dict[str, Metric] = {
                ("weights:lpips",)),
         Metric("masked_lpips", "lower", "pairwise", "0 to about 1",
                "LPIPS of both pictures times the key-point mask", ("mask", "weights:lpips")),
+        Metric("lpips_vgg", "lower", "pairwise", "0 to about 1",
+               "perceptual distance (LPIPS, VGG16); never beside lpips", ("weights:lpips_vgg",),
+               on_request=True),
+        Metric("lpips_squeeze", "lower", "pairwise", "0 to about 1",
+               "perceptual distance (LPIPS, SqueezeNet); never beside lpips",
+               ("weights:lpips_squeeze",), on_request=True),
         Metric("st_lpips", "lower", "pairwise", "0 to about 1",
                "shift-tolerant perceptual distance (ST-LPIPS, AlexNet); never LPIPS"),
         Metric("fid", "lower", "set", "0 and up",
@@ -64,6 +72,35 @@ METRICS: dict[str, Metric] = {
         Metric("fd_efficientnet_lite0", "lower", "set", "0 and up",
                "Frechet distance to the training pictures, EfficientNet-Lite0; never FID",
                ("gallery",)),
+        Metric("fd_squeezenet_caffe", "lower", "set", "0 and up",
+               "Frechet distance to the training pictures, SqueezeNet of Caffe; never FID",
+               ("gallery", "weights:squeezenet_caffe"), on_request=True),
+        Metric("fd_clip", "lower", "set", "0 and up",
+               "Frechet distance to the training pictures, a CLIP image encoder; never FID",
+               ("gallery", "weights:clip"), on_request=True),
+        Metric("fd_dinov2", "lower", "set", "0 and up",
+               "Frechet distance to the training pictures, a DINOv2 encoder; never FID",
+               ("gallery", "weights:dinov2"), on_request=True),
+        Metric("kid", "lower", "set", "about 0 and up",
+               "kernel distance to the training pictures, Inception of 2015; unbiased",
+               ("gallery", "weights:fid"), on_request=True),
+        Metric("kd_efficientnet_lite0", "lower", "set", "about 0 and up",
+               "kernel distance to the training pictures, EfficientNet-Lite0; never KID",
+               ("gallery",), on_request=True),
+        *(
+            Metric(f"{name}{suffix}", "one" if name == "density" else "higher", "set", unit,
+                   f"{meaning}, {network}", needs, on_request=True)
+            for suffix, network, needs in (
+                ("", "Inception of 2015", ("gallery", "weights:fid")),
+                ("_efficientnet_lite0", "EfficientNet-Lite0", ("gallery",)),
+            )
+            for name, unit, meaning in (
+                ("precision", "0 to 1", "share of generated pictures near a training picture"),
+                ("recall", "0 to 1", "share of training pictures near a generated picture"),
+                ("density", "0 and up", "training pictures around a generated one, over k"),
+                ("coverage", "0 to 1", "share of training pictures with a generated one nearby"),
+            )
+        ),
         Metric("is", "higher", "set", "1 and up",
                "inception score: confident and varied classes", ("weights:fid",)),
         Metric("masked_is", "higher", "set", "1 and up",
@@ -81,6 +118,11 @@ METRICS: dict[str, Metric] = {
     )
 }  # fmt: skip
 """Metric name -> entry, in the order of tables."""
+
+
+def usual_metrics() -> tuple[str, ...]:
+    """Return what `all` means: every metric that need not be asked for by name."""
+    return tuple(name for name, metric in METRICS.items() if not metric.on_request)
 
 
 def metric_names(kind: Kind) -> tuple[str, ...]:

@@ -287,6 +287,10 @@ NEEDED: dict[str, Callable[[], object]] = {
     "masked_lpips": partial(find_weights, "lpips"),
     "lpips_vgg": partial(find_weights, "lpips_vgg"),
     "lpips_squeeze": partial(find_weights, "lpips_squeeze"),
+    **dict.fromkeys(
+        ("kid", "precision", "recall", "density", "coverage", "is", "masked_is"),
+        partial(find_weights, "fid"),
+    ),
     "fd_squeezenet_caffe": partial(find_user_file, "squeezenet_caffe"),
     "fd_clip": partial(find_user_file, "clip"),
     "fd_dinov2": partial(find_user_file, "dinov2"),
