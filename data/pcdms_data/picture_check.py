@@ -73,6 +73,14 @@ def usual_size(states: Sequence[PictureState]) -> tuple[int, int] | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
+def picture_size(picture: Picture) -> tuple[int, int]:
+    """Return the size (H, W) that the head of a stored picture tells; its `crop` is not applied.
+
+    Raises PictureError, naming the file, where it is missing or its head is not understood.
+    """
+    return _size(picture, "head", labels=False)
+
+
 def _state(picture: Picture, depth: Depth, fence: Path | None, labels: bool) -> PictureState:
     try:
         if fence is not None:
