@@ -20,7 +20,7 @@ class Setting:
 
     `resolution` = (H, W) of the run; `gallery` the training split, `split_gallery` the evaluated
     split, both None where there is none; `vae` a diffusers AutoencoderKL directory; `kernel` the
-    run's resize kernel; `device` a torch device.
+    run's resize kernel; `device` a torch device; `weights` the file or folder of a learned method.
     """
 
     resolution: tuple[int, int]
@@ -29,6 +29,7 @@ class Setting:
     vae: Path | None
     kernel: str
     device: str
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class MethodEntry:
 
     name: str
     description: str
-    kind: Literal["floor", "ceiling"]
+    kind: Literal["floor", "ceiling", "learned"]
     build: Callable[[str, Setting], Method]
     variants: tuple[str, ...] = ()
 
@@ -89,6 +90,14 @@ def _vae_roundtrip(name: str, setting: Setting) -> Method:
     )
 
 
+def _dptn(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.dptn.sampling import RECIPE
+    from pcdms_baselines.one_pass import OnePass
+
+    resolution, device = setting.resolution, setting.device
+    return OnePass(RECIPE, resolution, setting.weights, name, device, setting.kernel)
+
+
 METHODS: dict[str, MethodEntry] = {
     "copy-source": MethodEntry(
         "copy-source", "the source picture itself: floor for pose, ceiling for texture", "floor",
@@ -114,7 +123,15 @@ METHODS: dict[str, MethodEntry] = {
         "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",
         _vae_roundtrip, ("vae-roundtrip-native",),
     ),
+    "dptn": MethodEntry(
+        "dptn", "dual-task pose transformer network (CVPR 2022), one pass", "learned", _dptn,
+    ),
 }  # fmt: skip
+
+
+def learned_names() -> tuple[str, ...]:
+    """Return the methods that take weights of their own."""
+    return tuple(name for name, entry in METHODS.items() if entry.kind == "learned")
 
 
 def baseline_names() -> tuple[str, ...]:
@@ -130,13 +147,15 @@ def make_baseline(
     vae: Path | None = None,
     kernel: str = "pil-bicubic-u8",
     device: str = "cpu",
+    weights: Path | None = None,
 ) -> Method:
     """Return the method `name` for pictures of `resolution` = (H, W).
 
     `gallery` is the training split (None where a dataset has none), `split_gallery` the evaluated
-    one, `vae` a diffusers AutoencoderKL directory. Raises InputError on an unknown name.
+    one, `vae` a diffusers AutoencoderKL directory, `weights` the file or folder of a learned
+    method. Raises InputError on an unknown name.
     """
-    setting = Setting(resolution, gallery, split_gallery, vae, kernel, device)
+    setting = Setting(resolution, gallery, split_gallery, vae, kernel, device, weights)
     for entry in METHODS.values():
         if name == entry.name or name in entry.variants:
             return entry.build(name, setting)

@@ -14,7 +14,8 @@ from pcdms_bench.progress import silence_libraries
 from pcdms_bench.request import RunRequest
 from pcdms_bench.spec import RunSpec
 from pcdms_bench.suggestions import check_choice
-from pcdms_data.types import Gallery, Pair
+from pcdms_data.cache import file_sha256
+from pcdms_data.types import Gallery, InputError, Pair
 
 if TYPE_CHECKING:
     from pcdms.sampling import NullMode
@@ -26,10 +27,14 @@ SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The model directory of `pcdms`, and {part: folder} of parts given in place of its own."""
+    """The model directory of `pcdms`, and {part: folder} of parts given in place of its own.
+
+    `of_methods` = {method: file or folder} are the weights of other learned methods.
+    """
 
     root: Path
     given: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    of_methods: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
     def folder(self, part: str) -> Path:
         """Return where a part lies."""
@@ -139,7 +144,7 @@ def spec_for(
         method=name,
         stages="final",
         preset="",
-        weights=folder_digest(autoencoder_of(name, weights)),
+        weights=folder_digest(autoencoder_of(name, weights) or weights.of_methods.get(name)),
         seed=0,
         samples=1,
         selection=request.selection,
@@ -217,7 +222,28 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
         around.split_gallery,
         vae=autoencoder_of(spec.method, around.weights),
         device=around.device,
+        weights=around.weights.of_methods.get(spec.method),
     )
+
+
+def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
+    """Return {method: file or folder} of `NAME=PATH` texts.
+
+    Raises InputError on another form, on a method without weights of its own, and where nothing is
+    at the path.
+    """
+    from pcdms_baselines.methods import learned_names
+
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, sign, path = text.partition("=")
+        if not sign or not path:
+            raise InputError(f"--method-weights {text}: expected METHOD=FILE")
+        check_choice("method with weights", name, learned_names())
+        if not Path(path).exists():
+            raise InputError(f"--method-weights {text}: no such file or folder")
+        found[name] = Path(path)
+    return found
 
 
 def autoencoder_of(name: str, weights: ModelFiles) -> Path | None:
@@ -228,9 +254,14 @@ def autoencoder_of(name: str, weights: ModelFiles) -> Path | None:
 
 
 def folder_digest(folder: Path | None) -> str:
-    """Return the first 8 hex digits of the SHA-256 over a folder's weight files, "" without one."""
+    """Return the first 8 hex digits of the SHA-256 over a folder's weight files, "" without one.
+
+    A single file counts by its content alone.
+    """
     if folder is None:
         return ""
+    if folder.is_file():
+        return file_sha256(folder)[:8]
     text = json.dumps(file_digests(folder), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -15,6 +15,7 @@ from pcdms_bench.methods import (
     Surroundings,
     make_method,
     method_names,
+    parse_method_weights,
     spec_for,
     standard_names,
     weights_directory,
@@ -160,7 +161,8 @@ def _model_files(request: RunRequest) -> ModelFiles:
     from pcdms.part_sources import given_parts
 
     root = weights_directory(request.preset, request.weights)
-    return ModelFiles(root, given_parts(request.vae, request.encoders))
+    given = given_parts(request.vae, request.encoders)
+    return ModelFiles(root, given, parse_method_weights(request.method_weights))
 
 
 def _plan_run(

@@ -27,6 +27,8 @@ class RunRequest:
     vae: str | None = None
     encoders: tuple[str, ...] = ()
     """Folders or cached hub ids of parts that the weights lack; see `pcdms.part_sources`."""
+    method_weights: tuple[str, ...] = ()
+    """`METHOD=PATH` of learned methods beside `pcdms`."""
     protocols: str = "standard"
     metrics: str = "all"
     samples: int = 1

@@ -69,6 +69,13 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @vae_option
 @encoders_option
 @click.option(
+    "--method-weights",
+    multiple=True,
+    metavar="METHOD=FILE",
+    help="Published weights of another learned method, such as dptn=latest_net_G.pth (may be "
+    "repeated).",
+)
+@click.option(
     "--protocol",
     "protocols",
     default="standard",
