@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,12 +102,24 @@ def score_stage(
         found = measure(tasks, plans, kept, store, context.selection, device, progress)
         for plan, measured in zip(plans, found, strict=True):
             scores = picture_scores(plan.metrics, tasks, measured, plan.protocol, around)
-            rows += [
-                score_row(score, stage, plan.protocol, context, len(pairs)) for score in scores
-            ]
+            for score in scores:
+                noted = replace(score, reasons=(*score.reasons, *_notes(score, plan.protocol)))
+                rows.append(score_row(noted, stage, plan.protocol, context, len(pairs)))
             frames.append(pair_frame(ids, stage, plan.protocol, _per_pair(measured)))
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return rows, pd.concat(filled, ignore_index=True)
+
+
+def _notes(score: Score, protocol: Protocol) -> list[str]:
+    """Return what a value of our stored pictures cannot repeat of the published script."""
+    if score.value is None:
+        return []
+    notes = []
+    if protocol.rounding == "truncate":
+        notes.append("published pictures are truncated to uint8, these are rounded")
+    if protocol.file_format == "jpg":
+        notes.append("published files are JPEG, these are PNG")
+    return notes
 
 
 def _per_pair(measured: Measured) -> dict[str, NDArray[np.float64]]:
