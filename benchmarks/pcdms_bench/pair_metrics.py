@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pcdms_bench.metrics.pixels import absolute_error, gradient_energy, mae, psnr
 from pcdms_bench.metrics.ssim import masked_mean, ssim_map, ssim_of_map
+from pcdms_bench.pose_metrics import POSE_METRICS, PoseMetric
 from pcdms_bench.protocol_type import Frame, Protocol
 from pcdms_bench.ssim_variants import SsimVariant
 
@@ -131,14 +132,14 @@ NETWORK_METRICS: dict[str, NetworkMetric] = {
 }
 """Metric -> the network that measures it. Mid grey is 0 at the entrance of these networks."""
 
-PairMetric = PixelMetric | NetworkMetric
-RATIOS = ("gradient_ratio",)
+PairMetric = PixelMetric | NetworkMetric | PoseMetric
+RATIOS = ("gradient_ratio", "pckh50")
 """Metrics whose value is a ratio of sums over the pairs."""
 
 
 def pair_metric(name: str) -> PairMetric | None:
     """Return how a metric of one picture and its target is computed; None for other kinds."""
-    return PIXEL_METRICS.get(name) or NETWORK_METRICS.get(name)
+    return PIXEL_METRICS.get(name) or NETWORK_METRICS.get(name) or POSE_METRICS.get(name)
 
 
 def takes_mask(name: str) -> bool:
@@ -158,4 +159,6 @@ def frame_of(name: str, protocol: Protocol) -> Frame:
     metric = pair_metric(name)
     if isinstance(metric, PixelMetric):
         return metric.frame(protocol)
+    if isinstance(metric, PoseMetric):
+        return "metric"
     return protocol.lpips_frame

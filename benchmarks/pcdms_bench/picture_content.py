@@ -83,11 +83,7 @@ class PersonMask:
             )
             return content_key("labels", own, repr(recipe.frame))
         assert self.pose is not None
-        pose = self.pose
-        return content_key(
-            "pose", np.ascontiguousarray(pose.xy).tobytes(), pose.visible.tobytes(),
-            repr((pose.size, recipe.frame, recipe.keypoint_mask_radius)),
-        )  # fmt: skip
+        return pose_digest(self.pose, recipe.frame, recipe.keypoint_mask_radius)
 
     def mask(self, recipe: Recipe) -> NDArray[np.bool_]:
         """Return the person's pixels (H, W) in the recipe's metric frame."""
@@ -98,6 +94,14 @@ class PersonMask:
         assert self.pose is not None
         pose = self.pose.resized(recipe.frame)
         return keypoint_mask(pose.xy, pose.visible, recipe.frame, recipe.keypoint_mask_radius)
+
+
+def pose_digest(pose: Keypoints, *settings: object) -> bytes:
+    """Return bytes that change with the joints, their frame and the settings."""
+    return content_key(
+        "pose", np.ascontiguousarray(pose.xy).tobytes(), pose.visible.tobytes(),
+        repr((pose.size, *settings)),
+    )  # fmt: skip
 
 
 def array_digest(array: NDArray[Any]) -> bytes:

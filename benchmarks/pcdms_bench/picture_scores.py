@@ -16,6 +16,7 @@ from pcdms_bench.measuring import Measured, Task
 from pcdms_bench.metrics.networks import FeatureNetwork
 from pcdms_bench.pair_metrics import takes_mask
 from pcdms_bench.picture_views import view_for
+from pcdms_bench.pose_metrics import POSE_METRICS
 from pcdms_bench.protocol_type import Protocol
 from pcdms_bench.reference_features import Reference, reference_for, used_of
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
@@ -120,7 +121,10 @@ def _pairwise_score(
         reasons.append(f"{identical} identical to the target (infinite), left out of the mean")
     empty = len(above) - int(used.sum()) - identical - dropped - len(measured.problems)
     if empty > 0:
-        reasons.append(f"{empty} with no pixel in the mask, left out")
+        lacking = (
+            POSE_METRICS[name].left_out if name in POSE_METRICS else "with no pixel in the mask"
+        )
+        reasons.append(f"{empty} {lacking}, left out")
     total = float(below[used].sum())
     if not used.any() or total == 0:
         reasons = reasons or ["no value could be computed"]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from pcdms_bench.suggestions import check_choice
-from pcdms_bench.weights_store import cache_folder
+from pcdms_bench.weights_store import cache_folder, file_digest
 from pcdms_data.types import InputError
 
 FOLDER_VARIABLE = "PCDMS_WEIGHTS"
@@ -66,6 +67,18 @@ USER_FILES: dict[str, UserFile] = {
     ),
 }
 """Name -> what the user may supply. The one table of networks without a download."""
+
+
+def user_file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, computed once per process and state of the file."""
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, size: int, stamp: int) -> str:
+    del size, stamp  # only part of the cache key: a rewritten file is read anew
+    return file_digest(path)
 
 
 def find_user_file(name: str) -> Path:

@@ -279,6 +279,12 @@ DISTANCE_NETWORKS: dict[str, Callable[[str], DistanceNetwork]] = {
 """Perceptual metric -> what opens its network on a device."""
 
 
+def _needs_pose_estimator() -> None:
+    from pcdms_bench.pose_metrics import pose_problem
+
+    pose_problem()
+
+
 NEEDED: dict[str, Callable[[], object]] = {
     "fid": partial(find_weights, "fid"),
     "fid_paper": partial(find_weights, "fid_paper"),
@@ -291,6 +297,9 @@ NEEDED: dict[str, Callable[[], object]] = {
         ("kid", "precision", "recall", "density", "coverage", "is", "masked_is"),
         partial(find_weights, "fid"),
     ),
+    "pckh50": _needs_pose_estimator,
+    "oks": _needs_pose_estimator,
+    "face_similarity": partial(find_user_file, "face"),
     "fd_squeezenet_caffe": partial(find_user_file, "squeezenet_caffe"),
     "fd_clip": partial(find_user_file, "clip"),
     "fd_dinov2": partial(find_user_file, "dinov2"),
