@@ -154,7 +154,7 @@ def test_pictures_made_elsewhere_are_scored(tmp_path):
     assert result.exit_code == 0
     row = json.loads(result.stdout)[0]
     assert (row["n"], row["n_expected"]) == (2, 3)
-    assert "1 of 3 targets" in row["reason"]
+    assert "1 of 3 pairs" in row["reason"]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")

@@ -72,7 +72,7 @@ def test_pictures_that_do_not_pair_up_are_listed(tmp_path):
     result = call("score", tmp_path / "made", "--targets", tmp_path / "targets")
     assert result.exit_code == 2
     line = error_line(result)
-    for word in ("b (missing)", "c (no target)", "--allow-missing"):
+    for word in ("1 missing: b", "1 without a pair: c.png", "--allow-missing"):
         assert word in line
 
 
