@@ -11,7 +11,7 @@ from pcdms_data.images import load_labels, load_picture
 from pcdms_data.layouts.annotation import read_annotation
 from pcdms_data.people.export import export_people
 from pcdms_data.people.render import render_view
-from pcdms_data.people.sheet import contact_sheet, save_sheet
+from pcdms_data.people.sheet import contact_sheet
 from pcdms_data.people.stats import REAL, calibration, calibration_text
 from pcdms_data.types import InputError, Picture
 
@@ -87,8 +87,6 @@ def test_a_sheet_shows_the_pictures_of_the_split(tmp_path):
     assert np.array_equal(shown, enlarged)
     with_bones = contact_sheet(size="smoke", identities=2, views=3, skeleton=True)
     assert with_bones.shape[0] > 1.8 * sheet.shape[0]
-    save_sheet(tmp_path / "s.png", size="smoke", identities=2, views=3)
-    assert np.array_equal(load_picture(Picture("s.png", tmp_path / "s.png")), sheet)
     with pytest.raises(InputError, match="99 x 3"):
         contact_sheet(size="smoke", identities=99, views=3)
 

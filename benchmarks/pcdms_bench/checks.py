@@ -143,8 +143,12 @@ def check_pose_estimators() -> Iterator[Check]:
     from pcdms_bench.listings import estimator_rows
 
     for row in estimator_rows():
-        state: State = "ok" if row.reason is None else "missing"
-        yield Check(f"pose estimator {row.name}", state, row.reason or row.summary, needed=False)
+        name = f"pose estimator {row.name}"
+        if row.reason is None:
+            yield Check(name, "ok", row.summary, needed=False)
+        else:
+            lack, _, step = row.reason.partition(": ")
+            yield Check(name, "missing", lack, step, needed=False)
 
 
 def check_cache() -> Iterator[Check]:

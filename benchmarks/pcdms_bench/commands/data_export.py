@@ -6,31 +6,21 @@ from pathlib import Path
 
 import click
 
+from pcdms_bench.commands.dataset_options import (
+    dataset_option,
+    root_option,
+    seed_option,
+    size_option,
+)
 from pcdms_bench.commands.options import debug_option, json_option
 
 
 @click.command()
-@click.option(
-    "--dataset",
-    default="people",
-    show_default=True,
-    help="Dataset; `pcdms-bench list datasets` names them.",
-)
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder of a dataset on disk [default: the variable PCDMS_DATA_ROOT].",
-)
+@dataset_option
+@root_option
 @click.option("--layout-in", help="Layout of --root [default: found by looking].")
-@click.option(
-    "--size",
-    default="mini",
-    show_default=True,
-    help="Size of an embedded dataset: smoke, mini or full.",
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the people."
-)
+@size_option
+@seed_option
 @click.option(
     "--split",
     "splits",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pcdms_bench.commands.dataset_options import seed_option, size_option
 from pcdms_bench.commands.options import debug_option
 
 
@@ -16,7 +17,7 @@ def make() -> None:
 
 @make.command("people")
 @click.option("--street", is_flag=True, help="The street look instead of the fashion look.")
-@click.option("--size", default="mini", show_default=True, help="smoke, mini or full.")
+@size_option
 @click.option(
     "--split",
     "splits",
@@ -25,9 +26,7 @@ def make() -> None:
     help="Comma-separated splits: train, val, test; or all.",
 )
 @click.option("--resolution", help="Frame HEIGHTxWIDTH [default: the size's own].")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the people."
-)
+@seed_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -52,9 +51,10 @@ def people(
     from pcdms_bench.progress import Progress
     from pcdms_bench.spec import SIZES, SPLITS, parse_resolution
     from pcdms_bench.suggestions import check_choice, split_names
+    from pcdms_data.images import save_picture
     from pcdms_data.people.export import export_people
     from pcdms_data.people.presets import plan_split
-    from pcdms_data.people.sheet import save_sheet
+    from pcdms_data.people.sheet import contact_sheet
 
     if out is None and sheet is None:
         raise click.UsageError("nothing to make: give --out DIR, --sheet FILE.png, or both")
@@ -71,6 +71,7 @@ def people(
         click.echo(f"{out}: {count} pictures")
     if sheet is not None:
         plan = plan_split(dataset, size, names[0], frame, seed)
-        save_sheet(sheet, dataset, size, names[0], frame, seed, identities=4, views=plan.views)
+        pixels = contact_sheet(dataset, size, names[0], frame, seed, identities=4, views=plan.views)
+        save_picture(sheet, pixels)
         click.echo(str(sheet))
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdms_bench.commands.dataset_options import size_option
 from pcdms_bench.commands.options import debug_option, json_option
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ SHOWN = 20
     "--splits", default="all", show_default=True, help="Comma-separated splits, or all there are."
 )
 @click.option("--layout", help="Layout of --root [default: found by itself].")
-@click.option("--size", default="mini", show_default=True, help="Size of an embedded dataset.")
+@size_option
 @click.option(
     "--encoding", type=click.Choice(["png", "jpeg"]), default="png", show_default=True,
     help="png keeps every pixel; jpeg is smaller.",

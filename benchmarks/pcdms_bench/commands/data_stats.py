@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcdms_bench.commands.dataset_options import dataset_option, root_option, size_option
 from pcdms_bench.commands.options import debug_option, json_option
 
 if TYPE_CHECKING:
@@ -16,17 +17,8 @@ SLICES_FILE = "slices.csv"
 
 
 @click.command()
-@click.option(
-    "--dataset",
-    default="people",
-    show_default=True,
-    help="Dataset; `pcdms-bench list datasets` names them.",
-)
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder of a dataset on disk [default: the variable PCDMS_DATA_ROOT].",
-)
+@dataset_option
+@root_option
 @click.option(
     "--layout", help="Layout of --root; `pcdms-bench list layouts` names them [default: found]."
 )
@@ -40,12 +32,7 @@ SLICES_FILE = "slices.csv"
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --annotations: train.lst, which tells seen garments from unseen ones.",
 )
-@click.option(
-    "--size",
-    default="mini",
-    show_default=True,
-    help="Size of an embedded dataset: smoke, mini or full.",
-)
+@size_option
 @click.option("--split", default="test", show_default=True, help="test, val or train.")
 @click.option(
     "--out",

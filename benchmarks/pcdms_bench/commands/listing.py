@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from pcdms_bench.commands.dataset_options import root_option
 from pcdms_bench.commands.options import debug_option, json_option
 
 KINDS = (
@@ -28,11 +29,7 @@ TITLE_WIDTH, PROTOCOL_WIDTH = 20, 22
 
 @click.command("list")
 @click.argument("kind", metavar="|".join(KINDS))
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder of a dataset on disk [default: the variable PCDMS_DATA_ROOT].",
-)
+@root_option
 @json_option
 @debug_option
 def listing(kind: str, root: Path | None, as_json: bool) -> int:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_data.images import resize, save_picture
+from pcdms_data.images import resize
 from pcdms_data.people.identity import Identity
 from pcdms_data.people.presets import plan_split
 from pcdms_data.pose_drawing import draw_pose
@@ -18,22 +16,6 @@ _GAP = 6
 _LABEL_WIDTH = 132
 _LEAST_HEIGHT = 176  # smaller pictures are enlarged to about this
 _SKELETON_GROUND = 0.35  # brightness of the picture under a skeleton
-
-
-def save_sheet(
-    path: Path,
-    dataset: str = "people",
-    size: str = "mini",
-    split: str = "test",
-    resolution: tuple[int, int] | None = None,
-    seed: int = 0,
-    identities: int = 8,
-    views: int = 6,
-    skeleton: bool = False,
-) -> None:
-    """Write the contact sheet of `contact_sheet` as PNG; raises InputError as it does."""
-    sheet = contact_sheet(dataset, size, split, resolution, seed, identities, views, skeleton)
-    save_picture(path, sheet)
 
 
 def contact_sheet(
