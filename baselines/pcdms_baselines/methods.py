@@ -90,12 +90,11 @@ def _vae_roundtrip(name: str, setting: Setting) -> Method:
     )
 
 
-def _dptn(name: str, setting: Setting) -> Method:
-    from pcdms_baselines.dptn.sampling import RECIPE
-    from pcdms_baselines.one_pass import OnePass
+def _one_pass(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.one_pass import OnePass, recipe_of
 
     resolution, device = setting.resolution, setting.device
-    return OnePass(RECIPE, resolution, setting.weights, name, device, setting.kernel)
+    return OnePass(recipe_of(name), resolution, setting.weights, name, device, setting.kernel)
 
 
 METHODS: dict[str, MethodEntry] = {
@@ -124,7 +123,11 @@ METHODS: dict[str, MethodEntry] = {
         _vae_roundtrip, ("vae-roundtrip-native",),
     ),
     "dptn": MethodEntry(
-        "dptn", "dual-task pose transformer network (CVPR 2022), one pass", "learned", _dptn,
+        "dptn", "dual-task pose transformer network (CVPR 2022), one pass", "learned",
+        _one_pass,
+    ),
+    "patn": MethodEntry(
+        "patn", "progressive pose attention transfer (CVPR 2019), one pass", "learned", _one_pass,
     ),
 }  # fmt: skip
 

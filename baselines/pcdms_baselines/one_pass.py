@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,15 @@ class Recipe:
     canvases: Mapping[Size, Size]
     inputs: Callable[[Pixels, Keypoints, Keypoints, Size], tuple[Maps, ...]]
     picture: Callable[[Maps, Size], Pixels]
+
+
+_RECIPES = {name: f"pcdms_baselines.{name}.sampling" for name in ("dptn", "patn")}
+
+
+def recipe_of(name: str) -> Recipe:
+    """Return the `RECIPE` of a method that makes its picture in one pass."""
+    recipe: Recipe = import_module(_RECIPES[name]).RECIPE
+    return recipe
 
 
 @dataclass

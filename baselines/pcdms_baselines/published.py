@@ -21,7 +21,7 @@ Options = Mapping[str, Any]
 LISTED = 60
 """Names of each kind that an error spells out."""
 
-HOMES = {"dptn": "pcdms_baselines.dptn.loading"}
+HOMES = {"dptn": "pcdms_baselines.dptn.loading", "patn": "pcdms_baselines.patn.loading"}
 """Method -> the module that holds its `FORM`."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -17,7 +18,9 @@ PUBLISHED_WIDTHS = (32, 64, 128, 128)
 
 
 def _conv(channels_in: int, channels: int, kernel: int, stride: int, padding: int) -> nn.Module:
-    return spectral_norm(nn.Conv2d(channels_in, channels, kernel, stride, padding))
+    # Always with numbers: the first power iterations are slow to trace without (on "meta").
+    with torch.device("cpu"):
+        return spectral_norm(nn.Conv2d(channels_in, channels, kernel, stride, padding))
 
 
 class DiscriminatorBlock(nn.Module):

@@ -1,0 +1,41 @@
+"""What PATN sees, with the published settings: no resizing, and poses as it was trained on them.
+
+Source: tengteng95/Pose-Transfer:test.py, data/keypoint.py, tool/generate_pose_map_*.py. The maps of
+DeepFashion were stored as whole numbers, which leaves one pixel per joint; the authors kept that on
+purpose (issue 10 there). Those of Market-1501 are Gaussians.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcdms_baselines.heat_maps import gaussian_maps, one_hot_maps
+from pcdms_baselines.one_pass import Recipe, to_levels, to_planes
+from pcdms_data.types import Keypoints
+
+FASHION, MARKET = (256, 176), (128, 64)
+
+
+def inputs(
+    source: NDArray[np.uint8],
+    source_pose: Keypoints,
+    target_pose: Keypoints,
+    canvas: tuple[int, int],
+) -> tuple[NDArray[np.float32], ...]:
+    """Return the source (3, H, W) in [-1, 1] and both poses (18, H, W); the canvas is the frame."""
+    maps = gaussian_maps if canvas == MARKET else one_hot_maps
+    return to_planes(source), maps(source_pose, canvas), maps(target_pose, canvas)
+
+
+def picture(output: NDArray[np.float32], frame: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the output as uint8 (H, W, 3), truncated."""
+    return to_levels(output)
+
+
+RECIPE = Recipe(
+    published_file="latest_net_netG.pth",
+    canvases={FASHION: FASHION, MARKET: MARKET},
+    inputs=inputs,
+    picture=picture,
+)
