@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pcdms_data.types import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Interval = tuple[float, float]
 """(from, to) as shares of the training time, 0 clean and 1 noise; guidance acts within."""

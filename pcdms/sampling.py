@@ -139,7 +139,7 @@ def run_prior(
             keeps the poses.
         null_embedding: (B, D) or (1, D), source of the unconditional branch, default zero.
     """
-    latents = noise[0]
+    latents = noise[0].clone()  # of this mode, as in later steps: else it is compiled twice
     source_embedding = _as(model, source_embedding)
     source_pose, target_pose = _as(model, source_pose), _as(model, target_pose)
     guided = guidance > 1

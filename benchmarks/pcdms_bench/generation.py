@@ -86,6 +86,10 @@ def _note_cost(work: Work, stage: str, cost: Cost) -> None:
     record["dataset"] = dict(work.dataset)
     record["parameters"] = parameters_of(work.method)
     record["stages"] = {name: asdict(each) for name, each in costs.items()}
+    earlier = read_json(work.folder / "environment.json").get("reduced_chunk")
+    reduced = getattr(work.method, "reduced_chunk", None) or earlier
+    if reduced is not None:
+        record["reduced_chunk"] = reduced
     write_json(work.folder / "environment.json", record)
 
 
@@ -103,7 +107,7 @@ def read_costs(folder: Path) -> dict[str, Cost]:
 def _generate_stage(work: Work, stage: str, status: RunStatus) -> Cost:
     """Run one stage over the pairs that did not fail before; notes failures in `status`."""
     alive = [pair for pair in work.pairs if pair.pair_id not in status.failed]
-    lacking = _lacking(work, stage, alive)
+    lacking = lacking_outputs(work, stage, alive)
     if not lacking:
         return Cost()
     status.write(work.folder)
@@ -116,7 +120,7 @@ def _generate_stage(work: Work, stage: str, status: RunStatus) -> Cost:
     ):
         for part in _parts(work, todo):
             status.failed.update(_call(work, stage, part, advance))
-    lacking = _lacking(work, stage, alive)
+    lacking = lacking_outputs(work, stage, alive)
     for pair_id in lacking:
         status.failed.setdefault(pair_id, f"stage {stage} left no picture")
     return meter.cost(before - sum(lacking.values()))
@@ -156,7 +160,7 @@ def _call(work: Work, stage: str, pairs: Sequence[Pair], advance: Advance) -> di
     return staged.generate_stage(stage, pairs, out, seed, samples, progress=count)
 
 
-def _lacking(work: Work, stage: str, pairs: Sequence[Pair]) -> dict[str, int]:
+def lacking_outputs(work: Work, stage: str, pairs: Sequence[Pair]) -> dict[str, int]:
     """Return {pair_id: missing outputs} of one stage."""
     ids = [pair.pair_id for pair in pairs]
     if stage != "prior":

@@ -18,6 +18,7 @@ from pcdms_data.cache import file_sha256
 from pcdms_data.types import Gallery, InputError, Pair
 
 if TYPE_CHECKING:
+    from pcdms.execution import CompileMode
     from pcdms.sampling import NullMode
     from pcdms.schedulers import FinalSigma
 
@@ -175,7 +176,19 @@ def spec_for(
         final_sigma=request.final_sigma,
         dtype=request.dtype,
         chunk=request.chunk,
+        guidance_interval=_interval(request.guidance_interval),
+        prior_steps=request.prior_steps,
+        channels_last=request.channels_last,
+        compile=request.compile,
     )
+
+
+def _interval(text: str) -> str:
+    """Return an interval in one spelling, empty where it leaves nothing out."""
+    from pcdms.guidance import EVERYWHERE, parse_interval
+
+    low, high = parse_interval(text) if text else EVERYWHERE
+    return "" if (low, high) == EVERYWHERE else f"{low:g}-{high:g}"
 
 
 def _resolved(request: RunRequest, weights: ModelFiles) -> tuple[int | None, float | None, str]:
@@ -196,9 +209,11 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
     """Return the method of `spec`, its settings taken from the specification."""
     check_choice("method", spec.method, method_names())
     if spec.method == "pcdms":
+        from pcdms.guidance import EVERYWHERE, parse_interval
         from pcdms.method import PCDMsMethod
 
         silence_libraries()
+        interval = spec.guidance_interval
         method: Method = PCDMsMethod(
             around.weights.root,
             stages=spec.stages,
@@ -211,6 +226,10 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
             device=around.device,
             dtype=spec.dtype,
             given=around.weights.given,
+            guidance_interval=parse_interval(interval) if interval else EVERYWHERE,
+            prior_steps=spec.prior_steps,
+            channels_last=spec.channels_last,
+            compile_mode=cast("CompileMode", spec.compile),
         )
         return method
     from pcdms_baselines.methods import make_baseline

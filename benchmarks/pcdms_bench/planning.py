@@ -20,10 +20,12 @@ from pcdms_bench.methods import (
     standard_names,
     weights_directory,
 )
+from pcdms_bench.processes import device_of_process
 from pcdms_bench.progress import Progress
 from pcdms_bench.request import RunRequest
 from pcdms_bench.run_folder import RunStatus, missing_pictures, run_path
 from pcdms_bench.spec import (
+    COMPILE_MODES,
     DTYPES,
     FINAL_SIGMAS,
     NULLS,
@@ -83,7 +85,7 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
         if request.methods.strip() == "all"
         else split_names("method", request.methods, method_names())
     )
-    device = resolve_device(request.device)
+    device = device_of_process(resolve_device(request.device))
     pairs = load_request_pairs(request, progress)
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
@@ -99,8 +101,9 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
 
 def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check every choice that needs no data; returns the protocols and the metrics."""
+    from pcdms.guidance import parse_interval
     from pcdms.stages import parse_stages
-    from pcdms_bench.metrics.catalog import METRICS
+    from pcdms_bench.metrics.catalog import METRICS, usual_metrics
     from pcdms_bench.protocols import PROTOCOLS
     from pcdms_data.pairs import DATASETS
 
@@ -113,12 +116,16 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
     check_choice("null mode", request.null, NULLS)
     check_choice("final sigma", request.final_sigma, FINAL_SIGMAS)
     check_choice("dtype", request.dtype, DTYPES)
+    if request.compile:
+        check_choice("compile mode", request.compile, COMPILE_MODES)
+    if request.guidance_interval:
+        parse_interval(request.guidance_interval)
     if request.weights is not None and not request.weights.is_dir():
         raise InputError(f"--weights {request.weights}: no such folder, expected a model directory")
     if request.dataset in EMBEDDED and request.root is not None:
         raise InputError(f"dataset {request.dataset} is rendered and takes no --root")
     protocols = split_names("protocol", request.protocols, PROTOCOLS)
-    return protocols, split_names("metric", request.metrics, METRICS)
+    return protocols, split_names("metric", request.metrics, METRICS, usual_metrics())
 
 
 def load_request_pairs(

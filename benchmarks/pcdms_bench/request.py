@@ -39,6 +39,11 @@ class RunRequest:
     guidance_rescale: float = 0.0
     null: str = "published"
     final_sigma: str = "sigma_min"
+    guidance_interval: str = ""
+    """`FROM-TO` as in `pcdms.guidance.parse_interval`; empty: guidance acts everywhere."""
+    prior_steps: int | None = None
+    channels_last: bool = False
+    compile: str = ""
     chunk: int = 8
     dtype: str = "float32"
     limit: int | None = None

@@ -103,7 +103,8 @@ class RunStatus:
 
 def clear_run(folder: Path) -> None:
     """Delete what a run generated and scored, so that it is made afresh; keeps foreign files."""
-    shutil.rmtree(folder / SAMPLES, ignore_errors=True)
+    for name in (SAMPLES, "shares"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name in (
         EMBEDDINGS, "status.json", "environment.json", "scores.csv", "pairs.csv", "selection.csv"
     ):  # fmt: skip

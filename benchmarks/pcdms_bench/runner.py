@@ -8,10 +8,13 @@ from pathlib import Path
 from pcdms_bench.environment import describe_pairs
 from pcdms_bench.examples import write_examples
 from pcdms_bench.generation import Work, generate_run
+from pcdms_bench.methods import needs_all_pairs
 from pcdms_bench.planning import Plan, PlannedRun, dataset_root
+from pcdms_bench.processes import ALONE, Processes
 from pcdms_bench.progress import Progress
 from pcdms_bench.run_folder import RunStatus, clear_run, rebuild_scores, write_text
 from pcdms_bench.run_scores import score_run
+from pcdms_bench.shares import join_shares, joined_status, open_share
 from pcdms_bench.spec import RunSpec
 from pcdms_reports.records import ScoreRow
 
@@ -37,11 +40,16 @@ class RunResult:
     exit_code: int
 
 
-def execute(plan: Plan, progress: Progress) -> RunResult:
-    """Do what the plan says and return what came of it; exit code 1 when something failed."""
+def execute(plan: Plan, progress: Progress, processes: Processes = ALONE) -> RunResult | None:
+    """Do what the plan says and return what came of it; exit code 1 when something failed.
+
+    Every one of several processes calls this: they share the pairs, the main one scores and
+    reports, and for the others nothing comes back.
+    """
     out = plan.request.out
-    for run in plan.runs:
-        _generate(plan, run, progress)
+    _generate(plan, progress, processes)
+    if not processes.main:
+        return None
     examples = out / f"{plan.request.dataset}-{plan.request.split}" / "examples"
     write_examples(examples, plan.pairs, plan.pairs.resolution)
     outcomes = tuple(_score(plan, run, progress) for run in plan.runs)
@@ -56,29 +64,56 @@ def execute(plan: Plan, progress: Progress) -> RunResult:
     return RunResult(out, outcomes, out / "scores.csv", report, int(failed))
 
 
-def _generate(plan: Plan, run: PlannedRun, progress: Progress) -> None:
-    """Generate one method's pictures, or note why it cannot run here."""
+def _generate(plan: Plan, progress: Progress, processes: Processes) -> None:
+    """Generate every method's pictures, each process its share of the pairs."""
+    if processes.main:
+        for run in plan.runs:
+            _open(plan, run)
+    processes.wait()
+    works = [_work(plan, run, progress) for run in plan.runs if run.unavailable is None]
+    for work in works:
+        if _is_shared(work, processes):
+            share = open_share(work, processes)
+            if share.pairs:
+                generate_run(share)
+        elif processes.main:
+            generate_run(work)
+    processes.wait()
+    for work in works if processes.main else []:
+        if _is_shared(work, processes):
+            joined_status(work, join_shares(work.folder, [pair.pair_id for pair in work.pairs]))
+
+
+def _is_shared(work: Work, processes: Processes) -> bool:
+    return processes.count > 1 and not needs_all_pairs(work.method)
+
+
+def _open(plan: Plan, run: PlannedRun) -> None:
+    """Ready a run folder; note why the method cannot run here, where that is so."""
+    ids = [pair.pair_id for pair in plan.pairs]
     if plan.request.fresh:
         clear_run(run.folder)
     write_text(run.folder / "spec.json", run.spec.to_json())
     if run.unavailable is not None:
-        ids = [pair.pair_id for pair in plan.pairs]
         RunStatus("unavailable", run.unavailable, pair_ids=ids).write(run.folder)
         return
-    generate_run(
-        Work(
-            run.method,
-            run.spec,
-            run.folder,
-            list(plan.pairs),
-            plan.request.batch_size,
-            plan.device,
-            run.weights,
-            progress,
-            dataset_root(plan.request),
-            plan.request.debug,
-            describe_pairs(plan.pairs),
-        )
+    join_shares(run.folder, ids)
+
+
+def _work(plan: Plan, run: PlannedRun, progress: Progress) -> Work:
+    """Return what is to be generated for one method."""
+    return Work(
+        run.method,
+        run.spec,
+        run.folder,
+        list(plan.pairs),
+        plan.request.batch_size,
+        plan.device,
+        run.weights,
+        progress,
+        dataset_root(plan.request),
+        plan.request.debug,
+        describe_pairs(plan.pairs),
     )
 
 

@@ -17,6 +17,7 @@ SELECTIONS = ("first", "mean", "oracle-ssim")
 NULLS = ("published", "trained")
 FINAL_SIGMAS = ("sigma_min", "zero")
 DTYPES = ("float32", "bfloat16", "float16")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ class RunSpec:
     """Method whose pictures the refine stage reads; empty for the run's own."""
     convention: str = ""
     """How the dataset's pictures were made (`lowres_crop`, `highres_resize`); empty for people."""
+    guidance_interval: str = ""
+    """Part of the time in which guidance acts, `FROM-TO`; empty for all of it."""
+    prior_steps: int | None = None
+    """Steps of the stage `prior` where they are not the weights' own."""
+    channels_last: bool = False
+    compile: str = ""
+    """Mode of `torch.compile`; other kernels differ in the last bits."""
 
     def canonical_json(self) -> str:
         """Return the one JSON text of these values: sorted keys, no blanks, ASCII.

@@ -99,9 +99,20 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option(
     "--steps",
     type=click.IntRange(1, 1000),
-    help="Sampling steps of each stage [default: the weights' own].",
+    help="Sampling steps of inpaint and refine [default: the weights' own].",
+)
+@click.option(
+    "--prior-steps",
+    type=click.IntRange(1, 1000),
+    help="Sampling steps of prior [default: the weights' own].",
 )
 @click.option("--guidance", type=float, help="Guidance scale [default: the weights' own].")
+@click.option(
+    "--guidance-interval",
+    default="",
+    help="FROM-TO: guide only in this part of the time, from 0 (clean) to 1 (noise); the other "
+    "steps cost half [default: everywhere].",
+)
 @click.option(
     "--guidance-rescale",
     type=float,
@@ -135,6 +146,17 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     help="Number type of the networks: float32, bfloat16 or float16.",
 )
 @click.option(
+    "--channels-last",
+    is_flag=True,
+    help="Lay the networks' data out channels last, for GPUs; changes last bits.",
+)
+@click.option(
+    "--compile",
+    default="",
+    help="Compile the networks: default, reduce-overhead (CUDA graphs) or max-autotune; changes "
+    "last bits.",
+)
+@click.option(
     "--limit",
     type=click.IntRange(1),
     help="Number of pairs [default: 128 of an embedded dataset, else all].",
@@ -160,17 +182,22 @@ def run(dry_run: bool, as_json: bool, **options: Any) -> int:
     """Generate pictures with every method, score each stage and write the report.
 
     Running the same command again continues where it stopped and changes nothing that is right.
+    Started by `accelerate launch -m pcdms_bench run ...`, several processes share the pairs.
     """
     from pcdms_bench.commands.outcome import print_plans, print_run
     from pcdms_bench.planning import prepare
+    from pcdms_bench.processes import launched
     from pcdms_bench.progress import Progress
     from pcdms_bench.request import RunRequest
     from pcdms_bench.runner import execute
 
     request = RunRequest(**options, debug=debug_wanted())
-    with Progress(silent=as_json) as progress:
-        plan = prepare(request, progress)
-        result = None if dry_run else execute(plan, progress)
+    with launched() as processes, Progress(silent=as_json or not processes.main) as progress:
+        with processes.main_first():
+            plan = prepare(request, progress)
+        result = None if dry_run else execute(plan, progress, processes)
+    if not processes.main:
+        return 0
     if result is None:
         print_plans(plan, as_json)
         return 0
