@@ -70,7 +70,15 @@ def metric_svg(table: StageTable, metric: str, prefix: str = "plot") -> Markup:
 
     `prefix` keeps the ids of several plots on one page apart.
     """
-    figure = metric_figure(table, metric)
+    return inline_svg(metric_figure(table, metric), prefix, describe(table, metric))
+
+
+def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
+    """Return a figure as an inline SVG element with `label` as its alternative text.
+
+    Text stays text, and the colours of this module become CSS variables; `prefix` keeps the ids of
+    several plots on one page apart.
+    """
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pcdms"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -85,10 +93,9 @@ def metric_svg(table: StageTable, metric: str, prefix: str = "plot") -> Markup:
     body = re.sub(r"\s*<!--.*?-->", "", body, flags=re.DOTALL)
     for colour, name in CSS_NAMES.items():
         body = body.replace(colour, f"var(--plot-{name}, {colour})")
-    label = escape(describe(table, metric))
     box = view_box.group(1) if view_box else "0 0 400 200"
     # The text inside comes from matplotlib's XML writer, which escapes it.
-    return Markup(f'<svg viewBox="{box}" role="img" aria-label="{label}">{body}')
+    return Markup(f'<svg viewBox="{box}" role="img" aria-label="{escape(label)}">{body}')
 
 
 def describe(table: StageTable, metric: str) -> str:
