@@ -348,7 +348,7 @@ def test_prepared_references_are_what_scoring_uses(people, toy):
     scoring.prepare_references(
         people.gallery, [PROTOCOL], ("fd_efficientnet_lite0",), follow, memory=ScoreMemory()
     )
-    assert seen[-1] == ("training pictures for fd_efficientnet_lite0 of standard@48x32", 12, 12)
+    assert seen[-1] == ("training pictures", 12, 12)
     before = toy.seen
     people.score(metrics=("fd_efficientnet_lite0",))
     assert toy.seen - before == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_bench.feature_rows import FeatureRows
+from pcdms_bench.garment_scores import GARMENT_METRICS
 from pcdms_bench.intervals import around, ratio_interval, resample_counts
-from pcdms_bench.measuring import Measured, Task
+from pcdms_bench.measuring import Measured, Plan, Task
 from pcdms_bench.metrics.networks import FeatureNetwork
 from pcdms_bench.pair_metrics import takes_mask
 from pcdms_bench.picture_views import view_for
 from pcdms_bench.pose_metrics import POSE_METRICS
 from pcdms_bench.protocol_type import Protocol
-from pcdms_bench.reference_features import Reference, reference_for, used_of
+from pcdms_bench.reference_features import Reference, pass_together, reference_for, used_of
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
 from pcdms_bench.set_metrics import SET_METRICS, SetMetric, frame_of_set
@@ -50,8 +52,6 @@ class Around:
     """Training pictures of set metrics."""
     memory: ScoreMemory
     store: ResultStore
-    progress: Callable[[int], object] | None = None
-    """Called with the number of reference pictures done, where they are new."""
 
 
 def picture_scores(
@@ -110,6 +110,8 @@ def _pairwise_score(
     above = measured.values[name].copy()
     below = measured.below.get(name, np.ones(len(above)))
     extractor, reasons = measured.extractors.get(name, ""), list(lost)
+    if name in measured.notes:
+        reasons.append(measured.notes[name])
     dropped = 0
     if name in DROPPING and protocol.lpips_drop_last:
         dropped = _drop_last(above, [task.pair_id for task in tasks], protocol.lpips_batch)
@@ -121,10 +123,7 @@ def _pairwise_score(
         reasons.append(f"{identical} identical to the target (infinite), left out of the mean")
     empty = len(above) - int(used.sum()) - identical - dropped - len(measured.problems)
     if empty > 0:
-        lacking = (
-            POSE_METRICS[name].left_out if name in POSE_METRICS else "with no pixel in the mask"
-        )
-        reasons.append(f"{empty} {lacking}, left out")
+        reasons.append(f"{empty} {_lacking(name)}, left out")
     total = float(below[used].sum())
     if not used.any() or total == 0:
         reasons = reasons or ["no value could be computed"]
@@ -132,6 +131,17 @@ def _pairwise_score(
     interval = ratio_interval(above, below, protocol.resamples)
     value = float(above[used].sum()) / total
     return Score(name, value, interval, int(used.sum()), "ok", tuple(reasons), extractor, target)
+
+
+def _lacking(name: str) -> str:
+    """Return what the pairs without a value of a metric lack."""
+    if name in POSE_METRICS:
+        return POSE_METRICS[name].left_out
+    if name in GARMENT_METRICS:
+        return "whose garment is not seen or in no other picture"
+    if not takes_mask(name):
+        return "of one grey level, which have no range of their own"
+    return "with no pixel in the mask"
 
 
 def _drop_last(values: NDArray[np.float64], names: Sequence[str], batch: int | None) -> int:
@@ -157,13 +167,13 @@ def _set_score(
 ) -> Score:
     """A metric of all pictures; indicative where there are too few for the network's features."""
     metric, network = SET_METRICS[name], measured.networks[name]
-    batch = protocol.fid_batch if protocol.fid_drop_last and metric.frame == "fid" else None
+    batch = _batch(metric, protocol)
     reasons = list(lost)
     target = "train:0" if metric.needs_reference else ""
     if metric.needs_reference and not surroundings.reference:
         absent = ("no training pictures to compare with", *lost)
         return Score(name, None, None, 0, "unavailable", absent, network.label, target)
-    reference = _reference(metric, network, protocol, batch, surroundings)
+    reference = reference_of(metric, network, protocol, surroundings)
     if batch is not None:  # published: a smaller reference set shrinks the batch of both
         batch = min(batch, len(surroundings.reference))
     features, owners = _in_name_order(measured, name, tasks, batch)
@@ -198,18 +208,38 @@ def _set_score(
     )
 
 
-def _reference(
-    metric: SetMetric,
-    network: FeatureNetwork,
-    protocol: Protocol,
-    batch: int | None,
-    surroundings: Around,
+def reference_of(
+    metric: SetMetric, network: FeatureNetwork, protocol: Protocol, surroundings: Around
 ) -> Reference:
-    view = view_for(protocol, "reference", frame_of_set(metric, protocol))
+    """Return the reference pictures of a set metric under a protocol."""
     return reference_for(
-        surroundings.reference if metric.needs_reference else (), network, view, batch,
-        surroundings.store, surroundings.memory, surroundings.progress,
-    )  # fmt: skip
+        surroundings.reference if metric.needs_reference else (),
+        network,
+        view_for(protocol, "reference", frame_of_set(metric, protocol)),
+        _batch(metric, protocol),
+        surroundings.store,
+        surroundings.memory,
+    )
+
+
+def share_references(
+    plans: Sequence[Plan], measured: Sequence[Measured], surroundings: Around
+) -> None:
+    """Pass new reference pictures through the networks of all plans, each decoded once."""
+    references = [
+        reference_of(SET_METRICS[name], found.networks[name], plan.protocol, surroundings)
+        for plan, found in zip(plans, measured, strict=True)
+        for name in found.features
+        if SET_METRICS[name].needs_reference
+    ]
+    # What does not work is said in the row of the metric.
+    with contextlib.suppress(InputError):
+        pass_together(references)
+
+
+def _batch(metric: SetMetric, protocol: Protocol) -> int | None:
+    """Return the batch whose last, incomplete one is dropped; None where nothing is."""
+    return protocol.fid_batch if protocol.fid_drop_last and metric.frame == "fid" else None
 
 
 def _in_name_order(

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pcdms_bench.measuring import Plan, Task, measure
 from pcdms_bench.metrics.ssim import ssim_map, ssim_of_map
 from pcdms_bench.picture_content import ArraySource, PersonMask, PictureSource, Source
-from pcdms_bench.picture_scores import Around, Score, picture_scores
+from pcdms_bench.picture_scores import Around, Score, picture_scores, share_references
 from pcdms_bench.picture_views import View, apply_view
 from pcdms_bench.protocols import Protocol, protocol_for, reading_files
+from pcdms_bench.result_folder import one_size, picture_files
 from pcdms_bench.result_store import open_store
 from pcdms_bench.score_memory import ScoreMemory
 from pcdms_bench.scoring import ScoreContext, chosen_metrics, score_row
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Pictures = NDArray[np.uint8] | Path | str
 """uint8 (N, H, W, 3), or a folder of picture files."""
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def ssim(
@@ -75,8 +75,11 @@ def score_images(
     (N, H, W) with values above 0 inside, or a folder of label maps; without them
     `target_keypoints` draw a coarse mask; without both the masked metrics are unavailable.
     `metrics` names what to compute: those of the protocol, and those that no protocol has but any
-    can have; by default the protocol's own. Raises InputError on pictures that are missing, unequal
-    in number or not uint8.
+    can have; by default the protocol's own.
+    Files may be grey, RGBA or 16-bit and are converted as `pcdms_data.images.load_picture` says;
+    arrays are uint8. One picture has no covariance: the rows of such metrics say so. Raises
+    InputError on pictures that are missing, unequal in number, of several sizes in a folder, or not
+    uint8, on masks that are neither bool nor whole numbers, and on visible key points that are NaN.
     """
     import pandas as pd
 
@@ -105,7 +108,9 @@ def score_images(
     memory, frames = ScoreMemory(), []
     with TemporaryDirectory() as scratch, open_store() as store:
         around = Around(_reference(reference, Path(scratch)), memory, store)
-        for plan, found in zip(plans, measure(tasks, plans, memory, store), strict=True):
+        measured = measure(tasks, plans, memory, store)
+        share_references(plans, measured, around)
+        for plan, found in zip(plans, measured, strict=True):
             if found.problems:
                 raise InputError(next(iter(found.problems.values())))
             scores = picture_scores(plan.metrics, tasks, found, plan.protocol, around)
@@ -127,24 +132,17 @@ def _frame(
 def _open(pictures: Pictures, what: str) -> tuple[list[str], list[Source]]:
     """Return names and sources of pictures in their own size, in name or array order."""
     if isinstance(pictures, str | Path):
-        files = _files(Path(pictures), what)
-        return [file.stem for file in files], [
-            PictureSource(Picture(file.name, file)) for file in files
-        ]
+        handles = {file.name: Picture(file.name, file) for file in picture_files(pictures, what)}
+        one_size(handles, f"{what} in {pictures}")
+        stems = [Path(name).stem for name in handles]
+        for stem, name in zip(stems, handles, strict=True):
+            if stems.count(stem) > 1:
+                raise InputError(f"{what} {pictures}: {name} is one of two pictures of this name")
+        return stems, [PictureSource(handle) for handle in handles.values()]
     array = np.asarray(pictures)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise InputError(f"{what}: {array.dtype} {array.shape}, expected uint8 (N, H, W, 3)")
     return [str(i) for i in range(len(array))], [ArraySource(picture) for picture in array]
-
-
-def _files(folder: Path, what: str) -> list[Path]:
-    """Return the picture files of a folder by name."""
-    if not folder.is_dir():
-        raise InputError(f"{what} {folder}: no such folder, expected a folder of pictures")
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
-    if not files:
-        raise InputError(f"{what} {folder} holds no pictures, expected {', '.join(SUFFIXES)}")
-    return files
 
 
 def _masks(
@@ -159,17 +157,24 @@ def _masks(
     poses: list[Keypoints | None] = [None] * len(names)
     if keypoints is not None:
         poses = list(keypoints)
+        for number, pose in enumerate(keypoints):
+            if not np.isfinite(pose.xy[pose.visible]).all():
+                raise InputError(f"key points of target {number}: a visible joint is not finite")
     if len(poses) != len(names):
         raise InputError(f"{len(poses)} key point sets for {len(names)} targets")
     exact: list[Picture | NDArray[Any] | None] = [None] * len(names)
     if isinstance(masks, str | Path):
-        by_name = {file.stem: file for file in _files(Path(masks), "masks")}
+        by_name = {file.stem: file for file in picture_files(masks, "masks")}
         lost = [name for name in names if name not in by_name]
         if lost:
             raise InputError(f"masks {masks} lack {', '.join(lost[:5])}")
         exact = [Picture(by_name[name].name, by_name[name]) for name in names]
     elif masks is not None:
         array = np.asarray(masks)
+        if array.dtype.kind not in "bui" or array.ndim != 3:
+            raise InputError(
+                f"masks {array.dtype} {array.shape}, expected bool or integers (N, H, W)"
+            )
         frames = list(dict.fromkeys(recipe.frame for recipe in recipes))
         if len(array) != len(names) or array.shape[1:] not in frames or len(frames) > 1:
             raise InputError(f"masks {array.shape}, expected {(len(names), *frames[0])}")
@@ -182,7 +187,7 @@ def _reference(reference: Pictures | None, scratch: Path) -> list[Picture]:
     if reference is None:
         return []
     if isinstance(reference, str | Path):
-        return [Picture(file.name, file) for file in _files(Path(reference), "reference")]
+        return [Picture(file.name, file) for file in picture_files(reference, "reference")]
     array = np.asarray(reference)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         raise InputError(f"reference: {array.dtype} {array.shape}, expected uint8 (N, H, W, 3)")

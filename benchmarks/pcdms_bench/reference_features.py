@@ -26,7 +26,7 @@ from pcdms_bench.score_memory import ScoreMemory
 from pcdms_bench.weights_store import cache_folder
 from pcdms_data.types import Picture, PictureError
 
-BLOCK = 64
+BLOCK = 32
 """Pictures looked up, decoded and added to the sums at a time."""
 
 
@@ -83,7 +83,6 @@ class Reference:
     view: View
     store: ResultStore
     memory: ScoreMemory
-    progress: Callable[[int], object] | None = None
     _digests: list[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -105,12 +104,17 @@ class Reference:
     def digests(self) -> list[bytes]:
         """Return the digest of every picture's input; new pictures are decoded and passed on."""
         if self._digests is None:
-            kept = self.memory.get(self._quick())
+            kept = self.memory.get(self._quick()) or self._look_up()
             if kept is None:
-                kept = self._look_up() or self._pass_all()
-                self.memory.put(self._quick(), kept, 40 * len(kept))
-            self._digests = kept
-        return self._digests
+                pass_together([self])
+            else:
+                self.keep(kept)
+        return self._digests or []
+
+    def keep(self, digests: list[bytes]) -> None:
+        """Take the digests that a pass over the pictures gave."""
+        self._digests = digests
+        self.memory.put(self._quick(), digests, 40 * len(digests))
 
     def gaussian(self) -> GaussianOfFeatures:
         """Return mean and covariance. Raises InputError for fewer than two pictures."""
@@ -118,7 +122,7 @@ class Reference:
         kept = self.memory.get(key)
         if isinstance(kept, GaussianOfFeatures):
             return kept
-        path = cache_folder() / "statistics" / f"{key.hex()}.npz"
+        path = _path(key)
         found = _read(path, self.network.width)
         if found is None:
             statistics = FeatureStatistics()
@@ -131,24 +135,37 @@ class Reference:
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the features in blocks (b, D), in name order."""
-        for inputs, bank in self._blocks():
-            rows = features_of(inputs, bank, self.network, self.store)
+        for start in range(0, len(self.pictures), BLOCK):
+            bank = InputBank(self.store)
+            rows = features_of(self._inputs(start, bank), bank, self.network, self.store)
             if rows:
                 yield np.stack(rows)
 
-    def _blocks(self) -> Iterator[tuple[list[Seen], InputBank]]:
-        """Yield the decodable inputs block by block; a block's pictures are dropped after it."""
-        every = [Seen(PictureSource(picture), self.view) for picture in self.pictures]
-        for start in range(0, len(every), BLOCK):
-            bank = InputBank(self.store)
-            block = _readable(every[start : start + BLOCK])
-            bank.look_up(block)
-            usable = []
-            for seen in block:
-                with contextlib.suppress(PictureError):
-                    bank.digest(seen)
-                    usable.append(seen)
-            yield usable, bank
+    def known(self) -> bool:
+        """Tell whether nothing has to be decoded: statistics of these very inputs are stored."""
+        if self._digests is None:
+            self._digests = self.memory.get(self._quick()) or self._look_up()
+        return self._digests is not None and (
+            self.memory.get(self.key()) is not None or _path(self.key()).is_file()
+        )
+
+    def pass_block(self, start: int, bank: InputBank) -> list[bytes]:
+        """Pass some pictures through the network; returns the digests of the decodable ones."""
+        inputs = self._inputs(start, bank)
+        features_of(inputs, bank, self.network, self.store)
+        return [bank.digest(seen) for seen in inputs]
+
+    def _inputs(self, start: int, bank: InputBank) -> list[Seen]:
+        """Return the decodable inputs of a block."""
+        pictures = self.pictures[start : start + BLOCK]
+        block = _readable([Seen(PictureSource(picture), self.view) for picture in pictures])
+        bank.look_up(block)
+        usable = []
+        for seen in block:
+            with contextlib.suppress(PictureError):
+                bank.digest(seen)
+                usable.append(seen)
+        return usable
 
     def _look_up(self) -> list[bytes] | None:
         """Return all digests where every one is known, without decoding anything."""
@@ -161,16 +178,6 @@ class Reference:
         known = self.store.get_many(keys)
         return [known[key] for key in keys] if len(known) == len(set(keys)) else None
 
-    def _pass_all(self) -> list[bytes]:
-        """Run every new picture through the network and return all digests."""
-        digests: list[bytes] = []
-        for inputs, bank in self._blocks():
-            features_of(inputs, bank, self.network, self.store)
-            digests += [bank.digest(seen) for seen in inputs]
-            if self.progress:
-                self.progress(len(inputs))
-        return digests
-
     def _quick(self) -> bytes:
         """Return a key for this process, which changes when a file's time or size does."""
         parts = [self.network.label, repr(self.view)]
@@ -180,6 +187,32 @@ class Reference:
                 stamps[picture.path] = _stamp(picture.path)
             parts.append(f"{picture!r}{stamps[picture.path]}")
         return content_key("quick", *parts)
+
+
+def pass_together(
+    references: Sequence[Reference], progress: Callable[[int], object] | None = None
+) -> None:
+    """Pass the pictures of all references that are new through their networks, each decoded once.
+
+    The references are of the same pictures in different views or networks. `progress` is called
+    with the number of pictures done.
+    """
+    new = [reference for reference in references if not reference.known()]
+    found: list[list[bytes]] = [[] for _ in new]
+    for start in range(0, max((len(reference.pictures) for reference in new), default=0), BLOCK):
+        bank, done = InputBank(references[0].store), 0
+        for reference, digests in zip(new, found, strict=True):
+            digests += reference.pass_block(start, bank)
+            done = max(done, len(reference.pictures[start : start + BLOCK]))
+        if progress:
+            progress(done)
+    for reference, digests in zip(new, found, strict=True):
+        reference.keep(digests)
+
+
+def _path(key: bytes) -> Path:
+    """Return where the statistics of a reference are stored."""
+    return cache_folder() / "statistics" / f"{key.hex()}.npz"
 
 
 def _readable(inputs: list[Seen]) -> list[Seen]:
@@ -199,12 +232,11 @@ def reference_for(
     batch: int | None,
     store: ResultStore,
     memory: ScoreMemory,
-    progress: Callable[[int], object] | None = None,
 ) -> Reference:
     """Return the reference of a set metric; with `batch` the last, incomplete one is dropped."""
     ordered = sorted(pictures, key=lambda picture: (picture.name, picture.row))
     used = used_of(len(ordered), batch)
-    return Reference(ordered[:used], len(ordered), network, view, store, memory, progress)
+    return Reference(ordered[:used], len(ordered), network, view, store, memory)
 
 
 def used_of(count: int, batch: int | None) -> int:

@@ -15,20 +15,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_bench.garment_scores import Wearer
 from pcdms_bench.intervals import mean_interval
 from pcdms_bench.measuring import Measured, Plan, Task, measure
 from pcdms_bench.metrics.catalog import METRICS as METRICS  # also for callers
 from pcdms_bench.metrics.networks import feature_network
 from pcdms_bench.pair_metrics import RATIOS
 from pcdms_bench.picture_content import PersonMask, PictureSource
-from pcdms_bench.picture_scores import Around, Score, lost_pairs, picture_scores
-from pcdms_bench.picture_views import view_for
+from pcdms_bench.picture_scores import (
+    Around,
+    Score,
+    lost_pairs,
+    picture_scores,
+    reference_of,
+    share_references,
+)
 from pcdms_bench.protocols import Protocol
-from pcdms_bench.reference_features import reference_for
+from pcdms_bench.reference_features import Reference, pass_together
 from pcdms_bench.result_store import open_store
 from pcdms_bench.run_folder import sample_name
 from pcdms_bench.score_memory import ScoreMemory, shared_memory
-from pcdms_bench.set_metrics import SET_METRICS, frame_of_set
+from pcdms_bench.set_metrics import SET_METRICS
 from pcdms_bench.suggestions import check_choice
 from pcdms_data.types import Gallery, InputError, Pair, Picture
 from pcdms_reports.records import ScoreRow
@@ -100,6 +107,7 @@ def score_stage(
     with open_store() as store:
         around = Around(gallery.pictures if gallery else (), kept, store)
         found = measure(tasks, plans, kept, store, context.selection, device, progress)
+        share_references(plans, found, around)
         for plan, measured in zip(plans, found, strict=True):
             scores = picture_scores(plan.metrics, tasks, measured, plan.protocol, around)
             for score in scores:
@@ -140,24 +148,22 @@ def prepare_references(
     Optional: `score_stage` computes what is not there. `follow` gives, for a title, a function that
     is called with the number of gallery pictures done and in all, where any are new.
     """
+    kept = memory or shared_memory()
     with open_store() as store:
+        references: list[Reference] = []
         for protocol in protocols:
             for name in chosen_metrics(protocol, metrics):
                 metric = SET_METRICS.get(name)
                 if metric is None or not metric.needs_reference:
                     continue
-                title = f"training pictures for {name} of {protocol.label}"
                 # `score_stage` says in the row what does not work.
                 with contextlib.suppress(InputError):
-                    reference_for(
-                        gallery.pictures,
-                        feature_network(metric.network, device),
-                        view_for(protocol, "reference", frame_of_set(metric, protocol)),
-                        protocol.fid_batch if protocol.fid_drop_last else None,
-                        store,
-                        memory or shared_memory(),
-                        _counted(follow(title), len(gallery.pictures)) if follow else None,
-                    ).gaussian()
+                    network = feature_network(metric.network, device)
+                    around = Around(gallery.pictures, kept, store)
+                    references.append(reference_of(metric, network, protocol, around))
+        state = follow("training pictures") if follow else None
+        with contextlib.suppress(InputError):
+            pass_together(references, _counted(state, len(gallery.pictures)) if state else None)
 
 
 def _counted(state: Callable[[int, int], object], total: int) -> Callable[[int], object]:
@@ -195,6 +201,7 @@ def _task(pair: Pair, folder: Path, samples: Sequence[int], failures: Mapping[st
         PictureSource(pair.target),
         PersonMask(pair.target_mask, pair.target_pose),
         failures.get(pair.pair_id, ""),
+        Wearer(PictureSource(pair.source), pair.source_pose, pair.group),
     )
 
 
