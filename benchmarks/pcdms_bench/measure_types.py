@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_bench.feature_rows import FeatureRows, FeatureTable
+from pcdms_bench.garment_scores import GARMENT_METRICS, Wearer, garment_view
 from pcdms_bench.metrics.networks import DistanceNetwork, FeatureNetwork
 from pcdms_bench.pair_metrics import frame_of, pair_metric
 from pcdms_bench.picture_content import PersonMask, Source
@@ -29,6 +30,8 @@ class Task:
     mask: PersonMask | None = None
     failure: str = ""
     """Why there is no picture, where that is known."""
+    wearer: Wearer | None = None
+    """The source and what is worn there, for garment retrieval."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Measured:
     """Metric -> why it could not be computed."""
     extractors: dict[str, str] = field(default_factory=dict[str, str])
     """Metric -> network and digest."""
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+    """Metric -> what belongs into its row beside the value."""
 
 
 @dataclass(eq=False)
@@ -93,6 +98,8 @@ def views_of(name: str, protocol: Protocol) -> dict[Side, View]:
             "generated": view_for(protocol, "generated", frame, metric.outside),
             "target": view_for(protocol, "target", frame, metric.outside),
         }
+    if name in GARMENT_METRICS:
+        return {"generated": garment_view(protocol, "generated")}
     if name not in SET_METRICS:
         raise InputError(f"{name} is not computed by this version")
     frame = frame_of_set(SET_METRICS[name], protocol)

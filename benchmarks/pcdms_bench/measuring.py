@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pcdms_bench.feature_rows import FeatureRows, FeatureTable
+from pcdms_bench.garment_scores import GARMENT_METRICS, check_wearers, garment_hits
 from pcdms_bench.measure_chunk import Chunk
 from pcdms_bench.measure_types import Measured, Plan, Task, Work, rows_per_task, views_of
 from pcdms_bench.metrics.networks import distance_network, feature_network
@@ -53,6 +54,7 @@ def measure(
             progress(len(chunk))
     for work in works:
         _collect(work, tasks)
+        _retrieve(work, tasks, store)
     return [work.result for work in works]
 
 
@@ -71,7 +73,7 @@ def _by_target(tasks: Sequence[Task]) -> list[int]:
 
 def _open(plan: Plan, tasks: Sequence[Task], device: str) -> Work:
     """Open the networks of a plan; note the reason of each metric that cannot be computed."""
-    pairwise = [name for name in plan.metrics if pair_metric(name)]
+    pairwise = [name for name in plan.metrics if pair_metric(name) or name in GARMENT_METRICS]
     empty = {name: np.full(len(tasks), np.nan) for name in pairwise}
     below = {name: np.full(len(tasks), np.nan) for name in pairwise if name in RATIOS}
     work = Work(plan, Measured(empty, below))
@@ -86,7 +88,8 @@ def _open(plan: Plan, tasks: Sequence[Task], device: str) -> Work:
                 work.distances[name] = distance_network(metric.network, device)
                 work.result.extractors[name] = work.distances[name].label
             elif metric is None:
-                network = feature_network(SET_METRICS[name].network, device)
+                source = GARMENT_METRICS.get(name) or SET_METRICS[name]
+                network = feature_network(source.network, device)
                 work.result.networks[name] = network
                 work.result.extractors[name] = network.label
         except InputError as error:
@@ -98,6 +101,8 @@ def _check_mask(name: str, tasks: Sequence[Task], protocol: Protocol) -> None:
     """Raise InputError when a metric needs masks that are not there."""
     if name in POSE_METRICS and any(t.mask is None or t.mask.pose is None for t in tasks):
         raise InputError("the key points of the targets are not given")
+    if name in GARMENT_METRICS:
+        check_wearers(tasks)
     if not takes_mask(name):
         return
     for task in tasks:
@@ -130,3 +135,16 @@ def _collect(work: Work, tasks: Sequence[Task]) -> None:
     for name, table in work.tables.items():
         if name not in work.result.unavailable:
             work.result.features[name] = FeatureRows(table, rows)
+
+
+def _retrieve(work: Work, tasks: Sequence[Task], store: ResultStore) -> None:
+    """Fill in the metrics of garment retrieval, which need all sources at once."""
+    result = work.result
+    for name in work.wanted():
+        if name in GARMENT_METRICS and result.owners:
+            try:
+                result.values[name], result.notes[name] = garment_hits(
+                    name, tasks, result, work.plan.protocol, store
+                )
+            except InputError as error:
+                result.unavailable[name] = str(error)

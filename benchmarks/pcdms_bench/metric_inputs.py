@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_bench.picture_content import PersonMask, Source, array_digest
+from pcdms_bench.metrics.garments import garment_region
+from pcdms_bench.picture_content import PersonMask, Source, array_digest, pose_digest
 from pcdms_bench.picture_views import View, apply_view
 from pcdms_bench.protocol_type import Protocol
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
+from pcdms_data.types import Keypoints
 
 
 @dataclass(eq=False)
@@ -37,6 +39,8 @@ class Seen:
             mask = b""
             if self.view.outside is not None and self.mask is not None and self.recipe is not None:
                 mask = self.mask.digest(self.recipe)
+            elif self.view.cut and (pose := self._pose()) is not None:
+                mask = pose_digest(pose)
             self._key = content_key(
                 "input", library_versions(), self.source.digest(), repr(self.view), mask
             )
@@ -47,7 +51,15 @@ class Seen:
         mask = None
         if self.view.outside is not None and self.mask is not None and self.recipe is not None:
             mask = self.mask.mask(self.recipe)
+        elif self.view.cut and (pose := self._pose()) is not None:
+            mask = garment_region(pose)
         return apply_view(self.view, pixels, mask)
+
+    def _pose(self) -> Keypoints | None:
+        """Return the pose in the recipe's metric frame."""
+        if self.mask is None or self.mask.pose is None or self.recipe is None:
+            return None
+        return self.mask.pose.resized(self.recipe.frame)
 
 
 class InputBank:

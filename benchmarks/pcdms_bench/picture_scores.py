@@ -230,7 +230,7 @@ def share_references(
         reference_of(SET_METRICS[name], found.networks[name], plan.protocol, surroundings)
         for plan, found in zip(plans, measured, strict=True)
         for name in found.features
-        if SET_METRICS[name].needs_reference
+        if _compares_sets(name)
     ]
     # What does not work is said in the row of the metric.
     with contextlib.suppress(InputError):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_bench.metrics.garments import garment_picture
 from pcdms_bench.protocol_type import Frame, Protocol
 from pcdms_data.images import resize, to_uint8
 from pcdms_data.types import PictureError
@@ -33,6 +34,8 @@ class View:
     """White columns added on each side."""
     outside: float | None = None
     """Value on the scale 0 to 255 outside the person's mask; None: no mask is applied."""
+    cut: Literal["", "garment"] = ""
+    """`garment`: the clothed region alone, in a square of its own."""
 
 
 def view_for(protocol: Protocol, side: Side, frame: Frame, outside: float | None = None) -> View:
@@ -77,6 +80,8 @@ def apply_view(
             )
         kind = seen.dtype if view.outside == 0 else np.float32
         seen = np.where(mask[:, :, None], seen, np.array(view.outside, kind)).astype(kind)
+    if view.cut == "garment":
+        seen = garment_picture(to_uint8(seen), mask)
     return seen
 
 

@@ -58,6 +58,7 @@ class PoseMetric:
 
 def estimator() -> PoseEstimator:
     """Return the pose estimator, loaded once. Raises InputError with the reason."""
+    pose_problem()
     from pcdms_data.pose_estimation.weight_files import weights_folder
 
     return _estimator(weights_folder(None))
@@ -76,7 +77,10 @@ def pose_problem() -> None:
 
     problem = estimator_problem(ESTIMATOR)
     if problem:
-        raise InputError(f"pose estimator {ESTIMATOR} is not available: {problem}")
+        raise InputError(
+            f"pose estimator {ESTIMATOR} is not available: {problem}; scoring looks for them in "
+            "PCDMS_WEIGHTS"
+        )
 
 
 @lru_cache(maxsize=1)

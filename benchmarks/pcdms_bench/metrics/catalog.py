@@ -72,6 +72,16 @@ METRICS: dict[str, Metric] = {
         Metric("face_similarity", "higher", "pairwise", "-1 to 1",
                "cosine of the face embeddings of picture and target, by the user's network",
                ("poses", "weights:face"), on_request=True),
+        *(
+            Metric(f"garment{given}_r{within}", "higher", "pairwise", "0 to 1",
+                   f"share of pictures whose clothes find the right garment {rank} all sources', "
+                   f"by {network}", needs, on_request=True)
+            for given, network, needs in (
+                ("", "EfficientNet-Lite0", ("poses",)),
+                ("_given", "the user's embedding", ("poses", "weights:garment")),
+            )
+            for within, rank in ((1, "first among"), (5, "in the first five of"))
+        ),
         Metric("fid", "lower", "set", "0 and up",
                "Frechet distance to the training pictures, Inception of 2015",
                ("gallery", "weights:fid")),

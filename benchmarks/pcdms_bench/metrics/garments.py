@@ -59,8 +59,15 @@ def garment_region(pose: Keypoints) -> NDArray[np.bool_] | None:
     return region if region.any() else None
 
 
-def garment_picture(pixels: NDArray[np.uint8], region: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the region of a picture (H, W, 3), centred in a grey square of `SIDE` pixels."""
+def garment_picture(
+    pixels: NDArray[np.uint8], region: NDArray[np.bool_] | None
+) -> NDArray[np.uint8]:
+    """Return the region of a picture (H, W, 3), centred in a grey square of `SIDE` pixels.
+
+    Without a region it is grey alone.
+    """
+    if region is None:
+        return np.full((SIDE, SIDE, 3), GREY, np.uint8)
     if pixels.shape[:2] != region.shape:
         raise InputError(f"a region of {region.shape} for a picture {pixels.shape}")
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))

@@ -267,8 +267,9 @@ FEATURE_NETWORKS: dict[str, Callable[[str], FeatureNetwork]] = {
     "fd_squeezenet_caffe": _user_network("open_squeezenet_caffe"),
     "fd_clip": _user_network("open_clip"),
     "fd_dinov2": _user_network("open_dinov2"),
+    "garment": _user_network("open_garment"),
 }
-"""Set metric -> what opens its network on a device."""
+"""Set metric, or the network's own name -> what opens it on a device."""
 
 DISTANCE_NETWORKS: dict[str, Callable[[str], DistanceNetwork]] = {
     "lpips": _open_lpips,
@@ -300,6 +301,8 @@ NEEDED: dict[str, Callable[[], object]] = {
     "pckh50": _needs_pose_estimator,
     "oks": _needs_pose_estimator,
     "face_similarity": partial(find_user_file, "face"),
+    "garment_given_r1": partial(find_user_file, "garment"),
+    "garment_given_r5": partial(find_user_file, "garment"),
     "fd_squeezenet_caffe": partial(find_user_file, "squeezenet_caffe"),
     "fd_clip": partial(find_user_file, "clip"),
     "fd_dinov2": partial(find_user_file, "dinov2"),

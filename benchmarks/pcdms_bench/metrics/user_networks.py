@@ -22,7 +22,7 @@ from pcdms_bench.metrics.networks import (
     exact_float32,
     to_planes,
 )
-from pcdms_bench.user_weights import find_user_file
+from pcdms_bench.user_weights import find_user_file, user_file_digest
 from pcdms_bench.weights_store import file_digest
 from pcdms_data.images import resize, to_uint8
 
@@ -34,6 +34,7 @@ SQUEEZENET_SHA256 = "0b1ff879977a15082a8c13b44cd196f7009badc2f60ed491eb280ca1569
 SQUEEZENET_SIDE = 227
 SQUEEZENET_WIDTH = 512
 SQUEEZENET_MEAN_BGR = (104.0, 117.0, 123.0)
+GARMENT_SIDE = 224
 DINOV2_SIDE = 224
 """DINOv2's position table is larger (518); it is interpolated to this, as in the paper's code."""
 CLIP_STATISTICS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -103,6 +104,25 @@ def open_dinov2(device: str) -> FeatureNetwork:
     label = f"dinov2-{settings.shape}@{file_digest(folder / WEIGHTS)[:8]}"
     side = min(DINOV2_SIDE, settings.side)
     return _stretched(label, side, settings.width, device, embed)
+
+
+def open_garment(device: str) -> FeatureNetwork:
+    """Return the garment embedding of the user's file; its width is known once it is loaded."""
+    from pcdms_bench.metrics.given_network import load_given
+
+    path = find_user_file("garment")
+    embed = load_given(path, GARMENT_SIDE, device)
+    width = embed(np.zeros((1, 3, GARMENT_SIDE, GARMENT_SIDE), np.float32)).shape[1]
+
+    def features(pictures: Pixels) -> NDArray[np.float32]:
+        levels = to_uint8(pictures)
+        square = [resize(p, (GARMENT_SIDE, GARMENT_SIDE), "pil-bicubic-u8") for p in levels]
+        planes = np.stack(square).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        return embed(np.ascontiguousarray(planes))
+
+    label = f"{path.stem}@{user_file_digest(path)[:8]}"
+    preprocessing = f"stretch{GARMENT_SIDE}-pil-bicubic"
+    return FeatureNetwork(label, preprocessing, width, chunk_for(device, 4), features)
 
 
 def _normalised(
