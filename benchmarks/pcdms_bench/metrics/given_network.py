@@ -5,6 +5,7 @@ Both hold the network with its weights and run without its code. Python objects 
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,7 @@ def _torchscript(path: Path, device: str) -> Embed:
             # torch advises its newer format, whose loader unpickles.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
-            network = torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
+            network = torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{path} is no TorchScript file: {str(error).splitlines()[0]}") from error
 
@@ -76,7 +77,7 @@ def _torchscript(path: Path, device: str) -> Embed:
 
 def _onnx(path: Path) -> Embed:
     try:
-        import onnxruntime
+        onnxruntime = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise InputError(f"{path} needs the package onnxruntime, which is not installed") from error
     try:
