@@ -145,6 +145,14 @@ def _open(pictures: Pictures, what: str) -> tuple[list[str], list[Source]]:
     return [str(i) for i in range(len(array))], [ArraySource(picture) for picture in array]
 
 
+def _finite(keypoints: Sequence[Keypoints]) -> list[Keypoints | None]:
+    """Return the key points; raises InputError where a visible joint has no place."""
+    for number, pose in enumerate(keypoints):
+        if not np.isfinite(pose.xy[pose.visible]).all():
+            raise InputError(f"key points of target {number}: a visible joint is not finite")
+    return list(keypoints)
+
+
 def _masks(
     masks: NDArray[Any] | Path | str | None,
     keypoints: Sequence[Keypoints] | None,
@@ -156,10 +164,7 @@ def _masks(
         return []
     poses: list[Keypoints | None] = [None] * len(names)
     if keypoints is not None:
-        poses = list(keypoints)
-        for number, pose in enumerate(keypoints):
-            if not np.isfinite(pose.xy[pose.visible]).all():
-                raise InputError(f"key points of target {number}: a visible joint is not finite")
+        poses = _finite(keypoints)
     if len(poses) != len(names):
         raise InputError(f"{len(poses)} key point sets for {len(names)} targets")
     exact: list[Picture | NDArray[Any] | None] = [None] * len(names)

@@ -78,12 +78,13 @@ class ResultFolder:
         )
 
 
-def picture_files(folder: Path, what: str = "") -> list[Path]:
+def picture_files(folder: Path | str, what: str = "") -> list[Path]:
     """Return the picture files of a folder by name; raises InputError where there is none.
 
     `what` says in the error what the folder is for. Files of other kinds are passed over.
     """
     title = f"{what} {folder}" if what else str(folder)
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{title}: no such folder, expected a folder of pictures")
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)

@@ -97,6 +97,9 @@ def load_picture(
 ) -> Pixels:
     """Return the pixels of `picture`, RGB uint8 (H, W, 3), resized to `size` = (H, W) if given.
 
+    Other kinds are converted: grey into three equal channels, palettes and CMYK into RGB, alpha is
+    left out (the colour below a transparent pixel counts), 16-bit values lose their low byte, and a
+    JPEG that says that it lies on its side is turned. Float pictures (TIFF) are refused.
     Raises PictureError, naming the file, where the picture is missing, truncated or no picture.
     A kernel that yields floats is rounded and clipped here; use `resize` to keep them.
     """

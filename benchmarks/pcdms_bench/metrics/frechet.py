@@ -83,12 +83,12 @@ def frechet_distance_features(x: NDArray[Any], y: NDArray[Any]) -> float:
         raise InputError(
             f"feature sets {a.shape} and {b.shape}: expected (N, D) and (M, D), two rows or more"
         )
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise InputError("features hold NaN or infinite values, expected finite ones")
     if min(len(a), len(b)) >= a.shape[1]:
         return frechet_distance(
             a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
         )
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise InputError("features hold NaN or infinite values, expected finite ones")
     gap = a.mean(0) - b.mean(0)
     narrow = [(s - s.mean(0)) / np.sqrt(len(s) - 1) for s in (a, b)]
     root_trace = np.linalg.svd(narrow[0] @ narrow[1].T, compute_uv=False).sum()

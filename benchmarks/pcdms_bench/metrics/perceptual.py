@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from pcdms_data.types import InputError
 
+SMALLEST = 32
+"""Pixels a side that pictures need at least."""
 CHANNELS = (64, 192, 384, 256, 256)
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
@@ -52,7 +54,7 @@ class Blur(nn.Module):
 class PerceptualNetwork(nn.Module):
     """A backbone's maps and one linear head each; input (B, 3, H, W) in [-1, 1].
 
-    Subclasses say what the maps are (`maps`). Pictures need at least 32 pixels a side.
+    Subclasses say what the maps are (`maps`). Pictures need `SMALLEST` pixels a side.
     """
 
     shift: Tensor
@@ -69,7 +71,15 @@ class PerceptualNetwork(nn.Module):
         raise NotImplementedError
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return the maps, each position scaled to length 1 over its channels."""
+        """Return the maps, each position scaled to length 1 over its channels.
+
+        Raises InputError on pictures that are too small for the network.
+        """
+        if min(x.shape[2:]) < SMALLEST:
+            raise InputError(
+                f"a perceptual distance of {x.shape[2]}x{x.shape[3]} pictures, expected at least "
+                f"{SMALLEST} pixels a side"
+            )
         found = self.maps((x - self.shift) / self.scale)
         return [h / (torch.linalg.vector_norm(h, dim=1, keepdim=True) + 1e-10) for h in found]
 

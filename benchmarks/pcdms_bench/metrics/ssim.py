@@ -33,8 +33,9 @@ def ssim_map(prediction: NDArray[Any], target: NDArray[Any], variant: SsimVarian
     """Return the SSIM of every pixel and channel, (H, W, C), border reflected.
 
     `prediction` and `target` are (H, W, C) on the scale 0 to 255, uint8 or float (a float picture
-    may overshoot); they are brought to the variant's scale here. Raises InputError when the shapes
-    differ or the picture is smaller than the window.
+    may overshoot); they are brought to the variant's scale here. NaN everywhere for a plain
+    prediction where the variant's range is that of the prediction: it has none. Raises InputError
+    when shapes differ, a value is not finite, or the picture is smaller than the window.
     Source: Wang et al. 2004; reflection repeats the edge pixel, as scikit-image's filters do.
     """
     if prediction.shape != target.shape or prediction.ndim != 3:
@@ -48,6 +49,11 @@ def ssim_map(prediction: NDArray[Any], target: NDArray[Any], variant: SsimVarian
     span = variant.data_range
     if span is None:
         span = (float(prediction.max()) - float(prediction.min())) * scale
+    for picture in (prediction, target):
+        if picture.dtype.kind == "f" and not np.isfinite(picture).all():
+            raise InputError("SSIM of a picture with NaN or infinite values, expected finite ones")
+    if span == 0:
+        return np.full(prediction.shape, np.nan)
     kind = np.dtype(variant.arithmetic)
     result = np.empty((prediction.shape[2], *prediction.shape[:2]), kind)
     for channel, plane in enumerate(result):
