@@ -157,7 +157,15 @@ class Chunk:
         else:
             metric = PIXEL_METRICS[one.name]
             if both not in self.pairs:
-                self.pairs[both] = PixelPair(self.bank.array(one.made), self.bank.array(one.true))
+                made, true = self.bank.array(one.made), self.bank.array(one.true)
+            if made.shape != true.shape:
+                raise PictureError(
+                    f"{self.tasks[one.index].pair_id}: a picture of "
+                    f"{made.shape[0]}x{made.shape[1]} for a target of "
+                    f"{true.shape[0]}x{true.shape[1]}, expected equal sizes: the protocol does "
+                    "not resize"
+                )
+            self.pairs[both] = PixelPair(made, true)
             inside = mask.mask(protocol) if metric.mask and mask is not None else None
             values = metric.compute(self.pairs[both], protocol, inside)
         self.store.put(one.key, np.array(values, np.float64).tobytes())

@@ -99,6 +99,8 @@ def load_imagenet_inception(path: Path) -> ImagenetInception:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(f"{path} is not a plain state dict: {type(error).__name__}") from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds a {type(state).__name__}, expected a state dict")
     with torch.device("meta"):
         whole = inception_v3(weights=None, transform_input=False, init_weights=False)
     expected = {key: value.shape for key, value in whole.state_dict().items()}
