@@ -157,19 +157,22 @@ class Chunk:
         else:
             metric = PIXEL_METRICS[one.name]
             if both not in self.pairs:
-                made, true = self.bank.array(one.made), self.bank.array(one.true)
-            if made.shape != true.shape:
-                raise PictureError(
-                    f"{self.tasks[one.index].pair_id}: a picture of "
-                    f"{made.shape[0]}x{made.shape[1]} for a target of "
-                    f"{true.shape[0]}x{true.shape[1]}, expected equal sizes: the protocol does "
-                    "not resize"
-                )
-            self.pairs[both] = PixelPair(made, true)
+                self.pairs[both] = self._pair(one)
             inside = mask.mask(protocol) if metric.mask and mask is not None else None
             values = metric.compute(self.pairs[both], protocol, inside)
         self.store.put(one.key, np.array(values, np.float64).tobytes())
         return values
+
+    def _pair(self, one: _Pixels) -> PixelPair:
+        """Return a picture and its target. Raises PictureError where their sizes differ."""
+        made, true = self.bank.array(one.made), self.bank.array(one.true)
+        if made.shape != true.shape:
+            raise PictureError(
+                f"{self.tasks[one.index].pair_id}: a picture of {made.shape[0]}x{made.shape[1]} "
+                f"for a target of {true.shape[0]}x{true.shape[1]}, expected equal sizes: the "
+                "protocol does not resize"
+            )
+        return PixelPair(made, true)
 
     def _measure_pixels(self, work: Work) -> None:
         """Fill in the metrics of one picture, its target and what lies where in it."""
