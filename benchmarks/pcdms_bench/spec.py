@@ -123,6 +123,7 @@ class RunSpec:
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
+    "bool": (bool,),
     "int": (int,),
     "int | None": (int, type(None)),
     "float | None": (float, int, type(None)),
@@ -131,7 +132,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def _typed(value: object, kind: str, name: str, where: str) -> object:
     """Return `value` of the annotated type; bool is not an int, an int is a fine float."""
-    if isinstance(value, bool) or not isinstance(value, _TYPES[kind]):
+    if isinstance(value, bool) != (kind == "bool") or not isinstance(value, _TYPES[kind]):
         raise InputError(f"{where}: {name} is {value!r}, expected {kind}")
     return float(value) if kind.startswith("float") and isinstance(value, int) else value
 
