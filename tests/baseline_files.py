@@ -32,10 +32,10 @@ def distance(one: torch.Tensor, two: torch.Tensor) -> float:
     return float((one - two).abs().max())
 
 
-def filled(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """The network with seeded weights, none of them zero, in eval mode."""
+def filled(network: torch.nn.Module, seed: int = 0, size: float = 0.1) -> torch.nn.Module:
+    """The network with seeded weights of about this size, none of them zero, in eval mode."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for tensor in network.parameters():
-            tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) * size)
     return network.eval()

@@ -112,6 +112,17 @@ def test_fashion_poses_are_pixels_and_market_poses_are_gaussians(tmp_path):
         assert set(np.unique(own)) == {0, 1} if frame[0] == 256 else bright.max() > 40
 
 
+@pytest.mark.parametrize(
+    ("norm", "frame", "reason"),
+    [("batch", (256, 176), "Market-1501"), ("instance", (128, 64), "DeepFashion")],
+)
+def test_weights_of_the_other_dataset_are_refused(norm, frame, reason, tmp_path):
+    torch.save(PatnGenerator(2, blocks=1, norm=norm).state_dict(), tmp_path / "g.pth")
+    pairs = make_pairs(make_gallery(tmp_path / "data", size=frame))[:1]
+    with pytest.raises(InputError, match=f"does not make pictures of .*{reason}"):
+        make_baseline("patn", frame, weights=tmp_path / "g.pth").generate(pairs, tmp_path, seed=0)
+
+
 def test_pictures_are_written_at_the_published_frame_only(tmp_path):
     torch.save(filled(PatnGenerator(2, blocks=1)).state_dict(), tmp_path / "g.pth")
     assert (

@@ -129,6 +129,10 @@ METHODS: dict[str, MethodEntry] = {
     "patn": MethodEntry(
         "patn", "progressive pose attention transfer (CVPR 2019), one pass", "learned", _one_pass,
     ),
+    "nted": MethodEntry(
+        "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
+        _one_pass,
+    ),
 }  # fmt: skip
 
 

@@ -34,15 +34,17 @@ class Recipe:
     `canvases`: (H, W) of the pictures -> (H, W) on which the network works, as published.
     `inputs(source pixels, source pose, target pose, canvas)` -> float32 (C, H, W) arrays in the
     order of the network's arguments. `picture(output (3, H, W), frame)` -> uint8 (H, W, 3).
+    `misfit(network, frame)` says why published weights are not those for the frame, or None.
     """
 
     published_file: str
     canvases: Mapping[Size, Size]
     inputs: Callable[[Pixels, Keypoints, Keypoints, Size], tuple[Maps, ...]]
     picture: Callable[[Maps, Size], Pixels]
+    misfit: Callable[[nn.Module, Size], str | None] | None = None
 
 
-_RECIPES = {name: f"pcdms_baselines.{name}.sampling" for name in ("dptn", "patn")}
+_RECIPES = {name: f"pcdms_baselines.{name}.sampling" for name in ("dptn", "patn", "nted")}
 
 
 def recipe_of(name: str) -> Recipe:
@@ -139,7 +141,13 @@ class OnePass:
             folder = self.weights.is_dir()
             path = self.weights / WEIGHTS if folder else self.weights
             config = self.weights / CONFIG if folder else None
-            self._network = import_published(self.name, path, config).to(self.device)
+            loaded = import_published(self.name, path, config)
+            check = None if folder else self.recipe.misfit
+            misfit = check(loaded, self.resolution) if check else None
+            if misfit:
+                height, width = self.resolution
+                raise InputError(f"{path} does not make pictures of {height}x{width}: {misfit}")
+            self._network = loaded.to(self.device)
         network: nn.Module = self._network
         return network
 

@@ -7,12 +7,17 @@ purpose (issue 10 there). Those of Market-1501 are Gaussians.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_baselines.heat_maps import gaussian_maps, one_hot_maps
 from pcdms_baselines.one_pass import Recipe, to_levels, to_planes
 from pcdms_data.types import Keypoints
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FASHION, MARKET = (256, 176), (128, 64)
 
@@ -33,9 +38,19 @@ def picture(output: NDArray[np.float32], frame: tuple[int, int]) -> NDArray[np.u
     return to_levels(output)
 
 
+def misfit(network: nn.Module, frame: tuple[int, int]) -> str | None:
+    """Return why these weights are not those for the frame, or None: the norms tell them apart."""
+    if network.norm == "batch" and frame != MARKET:
+        return "batch norm, the network for Market-1501"
+    if network.norm == "instance" and frame == MARKET:
+        return "instance norm, the network for DeepFashion"
+    return None
+
+
 RECIPE = Recipe(
     published_file="latest_net_netG.pth",
     canvases={FASHION: FASHION, MARKET: MARKET},
     inputs=inputs,
     picture=picture,
+    misfit=misfit,
 )
