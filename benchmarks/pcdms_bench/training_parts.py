@@ -15,7 +15,8 @@ from pcdms.model_directory import save_part
 from pcdms.pipeline_config import CLIP_MEAN, CLIP_STD
 from pcdms.presets import PRESETS
 from pcdms.sampling import to_signed
-from pcdms.training.autoencoder_loss import AutoencoderLoss
+from pcdms.training.autoencoder_loss import AutoencoderLoss, DecoderLoss
+from pcdms.training.critic import Critic, WithCritic
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
 from pcdms.training.loop import Loss, train
 from pcdms.training.losses import InpaintLoss, PairTable, PriorLoss, RefineLoss
@@ -91,6 +92,17 @@ class Trainer:
 
         loss = AutoencoderLoss(self.pictures.pixels)
         self._loop("vae", vae, loss, loss, finish=scale)
+        if "decoder" in self.recipe.settings:
+            self._sharpen_decoder(vae)
+
+    def _sharpen_decoder(self, vae: Any) -> None:
+        """Train the decoder on with a critic, the encoder as it is, and store the whole again."""
+        vae.to(self.place.device).encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+        torch.manual_seed(self.run.seed)
+        module = WithCritic(vae, Critic(3, (32, 64, 96), (2, 2, 1)))
+        loss = DecoderLoss(self.pictures.pixels, balance=self.recipe.critics.get("decoder"))
+        self._loop("decoder", module, loss, loss, stored=vae, part="vae")
 
     def _prior(self) -> None:
         """Train stage `prior`; the scale of its embeddings is measured on the training set."""
@@ -157,6 +169,9 @@ class Trainer:
         before = ["vae", *ENCODERS, "inpaint"]
         before += ["prior"] if self.recipe.coarse == "prior" else []
         self.place.need(*before)
+        if self.recipe.coarse_people is not None and self.run.dataset.startswith("people"):
+            self.place.take_people(self.recipe.coarse_people)
+            self.pictures = self.place.pictures
         maker = self.place.maker(*before)
         generator = self._generator(maker)
         count = min(self.recipe.coarse_pairs or len(self.place.pairs), len(self.place.pairs))
@@ -184,9 +199,16 @@ class Trainer:
             self.recipe.noise_offset,
             maker.null() if self.recipe.null == "trained" else None,
             self.recipe.min_snr,
+            self.recipe.refine_times,
+            self.recipe.critics.get("refine"),
         )
         torch.manual_seed(self.run.seed)
-        self._loop("refine", self.preset.build_refine(), loss, loss)
+        network = self.preset.build_refine()
+        module: nn.Module = network
+        if "refine" in self.recipe.critics:
+            latent = self.place.part("vae").config["latent_channels"]
+            module = WithCritic(network, Critic(2 * latent))
+        self._loop("refine", module, loss, loss, stored=network)
 
     def _loop(
         self,
@@ -196,10 +218,16 @@ class Trainer:
         rows: int | RowSource,
         stored: nn.Module | None = None,
         finish: Callable[[], None] | None = None,
+        part: str | None = None,
     ) -> None:
-        """Run the loop for one network, store its weights and write its line of facts."""
+        """Run the loop for one network, store its weights and write its line of facts.
+
+        `stored` is the network to keep where `module` is more than that, `part` its folder where
+        the training has another name.
+        """
+        kept = stored or module
         if self.run.start_from is not None:
-            report = start_at_pretrained(module, self.run.start_from, self.run.start)  # type: ignore[arg-type]
+            report = start_at_pretrained(kept, self.run.start_from, self.run.start)  # type: ignore[arg-type]
             self.place.tell(
                 f"{name}: {len(report.copied)} weights of {self.run.start_from}, "
                 f"{len(report.padded)} padded, {len(report.misshapen)} of another shape, "
@@ -225,7 +253,7 @@ class Trainer:
         if self.place.process == 0:
             if finish is not None:
                 finish()
-            save_part(self.run.out, name, (stored or module).to("cpu"), self.recipe.half)
+            save_part(self.run.out, part or name, kept.to("cpu"), self.recipe.half)
             facts = {
                 "part": name,
                 "dataset": self.run.dataset,
@@ -242,7 +270,7 @@ class Trainer:
             }
             text = json.dumps(facts, indent=1) + "\n"
             (folder / "facts.json").write_text(text, encoding="utf-8")
-        self.place.forget(name)
+        self.place.forget(part or name)
         self.place.wait()
 
     def _loss_facts(self, name: str) -> dict[str, Any]:
@@ -261,6 +289,7 @@ class Trainer:
             facts |= {"known_weight": recipe.known_weight, "predicted": recipe.predicted}
         if name == "refine":
             facts |= {"coarse": recipe.coarse, "coarse_steps": recipe.coarse_steps}
+            facts |= {"coarse_people": recipe.coarse_people, "times": dict(recipe.refine_times)}
         return facts
 
     def _generator(self, maker: TableMaker) -> Generator:

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from torch import nn
 
 from pcdms.model_directory import load_part, missing_parts, part_folder, weight_files
 from pcdms.pipeline_config import PipelineConfig, load_pipeline_config
 from pcdms.presets import PRESETS
 from pcdms.training.accelerators import process_number
+from pcdms.training.critic import WithCritic
 from pcdms.training.loop import Validation
 from pcdms.training.losses import PictureTable, Table
 from pcdms.training.sharded_table import TablePlan, build_table
@@ -67,6 +69,11 @@ class Workplace:
             )
         self._loaded: dict[str, Any] = {}
         self._tables: dict[str, Table] = {}
+
+    def take_people(self, seed: int) -> None:
+        """Go on with the embedded training people of another seed, whom no stage has seen."""
+        self.pairs = list(self._load_pairs(seed))
+        self.pictures = read_pictures(self.pairs, self.config.frame)
 
     def wait(self) -> None:
         """Wait until every process is here."""
@@ -169,7 +176,12 @@ class Workplace:
             self.run.validation_pairs or VALIDATION_PAIRS,
         )
         validator = Validator(name, self.config, parts, pairs, self.run.seed, folder / "validation")
-        return Validation(every, validator)
+
+        def run(module: nn.Module, step: int) -> dict[str, float]:
+            network = module.network if isinstance(module, WithCritic) else module
+            return validator(network, step)
+
+        return Validation(every, run)
 
     def show(self, title: str, done: int, total: int, loss: float) -> None:
         """Show progress, in the main process."""
@@ -207,7 +219,7 @@ class Workplace:
             torch.set_float32_matmul_precision("high")  # TF32, as in the published scripts
         return torch.device(self.run.device) if self.processes == 1 else state.device
 
-    def _load_pairs(self) -> Sequence[Pair]:
+    def _load_pairs(self, seed: int = 0) -> Sequence[Pair]:
         return load_pairs(
             self.run.dataset,
             root=self.run.root,
@@ -215,6 +227,7 @@ class Workplace:
             resolution=self.config.frame,
             size=self.size,
             limit=self.run.pairs or self.recipe.pairs,
+            seed=seed,
         )
 
     def _digest(self, name: str) -> str:

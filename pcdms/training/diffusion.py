@@ -5,6 +5,7 @@ Source: Ho et al. 2020, equation 14; minimum-SNR weights: arXiv 2303.09556, sect
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +30,17 @@ def draw_latents(moments: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def add_noise(
-    clean: Tensor, scheduler: DDPMScheduler, noise_offset: float, generator: torch.Generator
+    clean: Tensor,
+    scheduler: DDPMScheduler,
+    noise_offset: float,
+    generator: torch.Generator,
+    shares: Mapping[int, float] | None = None,
 ) -> Noisy:
     """Return noisy values of `clean` (B, C, ...) at random time steps.
 
     `noise_offset` scales a draw per row and channel (per row where a row is a vector) that is
-    added to the noise.
+    added to the noise. `shares` gives time steps a share of the rows (a network that is sampled in
+    two steps needs little else); the rest is uniform, as published.
     """
     noise = torch.randn(clean.shape, generator=generator)
     if noise_offset:
@@ -44,6 +50,8 @@ def add_noise(
     time = torch.randint(
         0, scheduler.config["num_train_timesteps"], (len(clean),), generator=generator
     )
+    if shares:
+        time = _preferred(time, shares, generator)
     time = time.to(clean.device)
     noisy: Any = scheduler.add_noise(clean, noise, time)
     kind = scheduler.config["prediction_type"]
@@ -53,6 +61,15 @@ def add_noise(
         return Noisy(noisy, time, noise)
     velocity: Any = scheduler.get_velocity(clean, noise, time)
     return Noisy(noisy, time, velocity)
+
+
+def _preferred(time: Tensor, shares: Mapping[int, float], generator: torch.Generator) -> Tensor:
+    """Return `time` (B,) with each time step of `shares` in its expected share of the rows."""
+    place = torch.rand(len(time), generator=generator)
+    for value, share in shares.items():
+        time = torch.where((place >= 0) & (place < share), value, time)
+        place = place - share
+    return time
 
 
 def snr_weights(scheduler: DDPMScheduler, time: Tensor, most: float) -> Tensor:

@@ -9,8 +9,9 @@ set.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from diffusers import DDPMScheduler
@@ -20,6 +21,7 @@ from torch.nn import functional
 from pcdms.sampling import known_mask, to_signed
 from pcdms.schedulers import LatentSchedule, prior_training_scheduler, training_scheduler
 from pcdms.training.conditions import Dropout, NullConditions, dropped
+from pcdms.training.critic import Balance, WithCritic, critic_loss
 from pcdms.training.diffusion import add_noise, draw_latents, snr_weights
 
 
@@ -206,7 +208,9 @@ class RefineLoss:
     `clean` (N, 2C, h, w) holds moments of the targets a row a picture, `coarse` (P, 2C, h, w) those
     of the stage-`inpaint` pictures a row a pair. The coarse latent is dropped with probability
     `drop`, see `Dropout`. `person_weight` adds weight on the person, `min_snr` caps that of low
-    noise.
+    noise, `shares` prefers time steps. A module `WithCritic`, whose critic sees the predicted and
+    the coarse latent, is trained with `balance` (see `critic_loss`); then the network must predict
+    the clean latent.
     """
 
     def __init__(
@@ -221,11 +225,14 @@ class RefineLoss:
         noise_offset: float = 0.1,
         null: NullConditions | None = None,
         min_snr: float | None = None,
+        shares: Mapping[int, float] | None = None,
+        balance: Balance | None = None,
     ) -> None:
         self.pictures, self.pairs = pictures, pairs
         self.clean, self.coarse = clean, coarse
         self.person_weight = person_weight
         self.dropout, self.noise_offset, self.min_snr = Dropout(drop, null), noise_offset, min_snr
+        self.shares, self.balance = shares, balance
         self.scheduler = training_scheduler(schedule)
 
     def __len__(self) -> int:
@@ -248,7 +255,7 @@ class RefineLoss:
         rows = self.fetch(batch) if isinstance(batch, Tensor) else batch
         clean = draw_latents(rows["clean"], generator)
         coarse = draw_latents(rows["coarse"], generator)
-        noisy = add_noise(clean, self.scheduler, self.noise_offset, generator)
+        noisy = add_noise(clean, self.scheduler, self.noise_offset, generator, self.shares)
         coarse, null = self.dropout.refine(coarse, generator)
         device = device_of(module)
         out = module(
@@ -259,7 +266,15 @@ class RefineLoss:
         )
         weight = 1 + self.person_weight * rows["person"].float()
         capped = _capped(self.scheduler, noisy.time, self.min_snr)
-        return _weighted(out, noisy.wanted, weight, capped)
+
+        def error(values: Tensor) -> Tensor:
+            return _weighted(values, noisy.wanted, weight, capped)
+
+        trained: Any = module
+        if not isinstance(trained, WithCritic):
+            return error(out)
+        wanted, condition = noisy.wanted.to(device), coarse.to(device)
+        return critic_loss(trained.critic, out, wanted, error, condition, self.balance)
 
 
 def _capped(scheduler: DDPMScheduler, time: Tensor, most: float | None) -> Tensor | None:

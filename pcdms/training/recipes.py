@@ -7,9 +7,11 @@ autoencoder are pretrained and not trained here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pcdms.null_conditions import NullMode
+from pcdms.training.critic import Balance
 from pcdms.training.settings import TrainSettings
 
 NETWORKS_OF: dict[str, tuple[str, ...]] = {
@@ -31,8 +33,12 @@ class Recipe:
     they teach; `predicted` says whether stage `inpaint` also sees the prior's embeddings;
     `coarse` says whose embedding the coarse pictures of stage `refine` are made from (`truth` as
     published, `prior` as in use), `coarse_pairs` (None: all) and `coarse_steps` their number and
-    sampling steps. With `half` finished weights are stored as float16, so that later parts see
-    what ships.
+    sampling steps, and `coarse_people` the seed of other embedded people to make them of: the
+    coarse pictures of pairs that stage `inpaint` was trained on are better than those it makes of
+    strangers. `refine_times` prefers time steps for stage `refine`. Networks in `critics` are
+    trained with a critic, with this balance. Settings named `decoder` sharpen the autoencoder's
+    decoder after its training. With `half` finished weights are stored as float16, so that later
+    parts see what ships.
     """
 
     size: str
@@ -48,6 +54,9 @@ class Recipe:
     coarse: str = "prior"
     coarse_pairs: int | None = None
     coarse_steps: int = 20
+    coarse_people: int | None = None
+    refine_times: Mapping[int, float] = field(default_factory=dict)
+    critics: Mapping[str, Balance] = field(default_factory=dict)
     half: bool = False
 
 
@@ -75,16 +84,20 @@ RECIPES: dict[str, Recipe] = {
             "image_encoder": TrainSettings(steps=700, batch_size=32, learning_rate=1e-3),
             "source_encoder": TrainSettings(steps=500, batch_size=32, learning_rate=1e-3),
             "vae": TrainSettings(steps=1600, batch_size=8, learning_rate=1e-3),
+            "decoder": TrainSettings(steps=2400, batch_size=16, learning_rate=5e-4),
             "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
             "inpaint": TrainSettings(steps=4000, batch_size=16, learning_rate=5e-4),
-            "refine": TrainSettings(steps=1300, batch_size=16, learning_rate=5e-4),
+            "refine": TrainSettings(steps=3000, batch_size=16, learning_rate=5e-4),
         },
         known_weight=0.05,
         person_weight=1.0,
         noise_offset=0.0,
         predicted=True,
-        coarse_pairs=6_000,
-        coarse_steps=6,
+        coarse_pairs=6_400,
+        coarse_steps=4,
+        coarse_people=1,
+        refine_times={999: 0.5, 500: 0.35},
+        critics={"decoder": Balance(), "refine": Balance()},
         half=True,
     ),
     "paper": Recipe(
