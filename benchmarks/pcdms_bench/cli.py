@@ -20,6 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("pcdms_bench.commands.score:score", "Score pictures, or re-score a run folder."),
     "compare": ("pcdms_bench.commands.compare:compare", "Compare two runs pair by pair."),
     "audit": ("pcdms_bench.commands.audit:audit", "How far each choice alone moves a score."),
+    "memorisation": (
+        "pcdms_bench.commands.memorisation:memorisation",
+        "Find generated pictures that repeat training pictures.",
+    ),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
     "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),

@@ -14,21 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_bench.metric_inputs import InputBank, Seen
+from pcdms_bench.embedded_inputs import embed_inputs
+from pcdms_bench.metric_inputs import Seen
 from pcdms_bench.metrics.garments import garment_region, group_ranks
 from pcdms_bench.metrics.networks import FeatureNetwork
 from pcdms_bench.picture_content import PersonMask, Source
 from pcdms_bench.picture_views import Side, View, view_for
 from pcdms_bench.protocol_type import Protocol
-from pcdms_bench.reference_features import features_of
 from pcdms_bench.result_store import ResultStore
 from pcdms_data.types import InputError, Keypoints, PictureError
 
 if TYPE_CHECKING:
     from pcdms_bench.measure_types import Measured, Task
-
-BLOCK = 64
-"""Source pictures decoded at a time."""
 
 
 @dataclass(frozen=True)
@@ -131,24 +128,13 @@ def _candidates(
         digest = _digest(wearer.source)
         if digest:
             wearers.setdefault(digest, wearer)
-    digests, view = list(wearers), garment_view(protocol, "target")
-    rows: list[NDArray[np.float32]] = []
-    kept: list[bytes] = []
-    for start in range(0, len(digests), BLOCK):
-        bank = InputBank(store)
-        block: dict[bytes, Seen] = {}
-        for digest in digests[start : start + BLOCK]:
-            one = wearers[digest]
-            seen = Seen(one.source, view, PersonMask(None, one.pose), protocol)
-            try:
-                bank.digest(seen)
-            except PictureError:
-                continue
-            block[digest] = seen
-        rows += features_of(list(block.values()), bank, network, store)
-        kept += list(block)
-    features = np.stack(rows) if rows else np.zeros((0, network.width), np.float32)
-    return _Candidates(kept, [wearers[digest].group for digest in kept], features)
+    view = garment_view(protocol, "target")
+    inputs = [
+        Seen(one.source, view, PersonMask(None, one.pose), protocol) for one in wearers.values()
+    ]
+    kept, features = embed_inputs(inputs, network, store)
+    digests = [list(wearers)[number] for number in kept]
+    return _Candidates(digests, [wearers[digest].group for digest in digests], features)
 
 
 def _group(task: Task) -> str:
