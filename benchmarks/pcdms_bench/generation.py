@@ -46,6 +46,8 @@ class Work:
     progress: Progress
     root: str = ""
     """Root of a dataset on disk, noted in `status.json`."""
+    layout: str = ""
+    """Its layout, noted there too."""
     debug: bool = False
     dataset: Mapping[str, object] = field(default_factory=dict[str, object])
     """Where the pairs came from (`environment.describe_pairs`), noted in `environment.json`."""
@@ -58,7 +60,8 @@ def generate_run(work: Work) -> RunStatus:
     reason; pictures finished before stay. `environment.json` is written when a picture was made.
     """
     status = RunStatus.read(work.folder)
-    status.state, status.reason, status.failed, status.root = "partial", "", {}, work.root
+    status.state, status.reason, status.failed = "partial", "", {}
+    status.root, status.layout = work.root, work.layout
     status.pair_ids = [pair.pair_id for pair in work.pairs]
     try:
         with _embeddings_inside(work.folder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +91,14 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
     weights = _model_files(request)
-    runs = tuple(_plan_run(name, request, pairs, gallery, weights, device) for name in names)
+    seeds = range(request.seed, request.seed + request.repeat_seeds)
+    planned = [
+        _plan_run(name, replace(request, seed=seed), pairs, gallery, weights, device)
+        for name in names
+        for seed in seeds
+    ]
+    # A method that draws nothing has one run whatever the seeds.
+    runs = tuple({run.folder: run for run in planned}.values())
     plan = Plan(
         request, pairs, gallery, device, protocols, metrics, runs, request.methods.strip() != "all"
     )
@@ -124,6 +131,12 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
         raise InputError(f"--weights {request.weights}: no such folder, expected a model directory")
     if request.dataset in EMBEDDED and request.root is not None:
         raise InputError(f"dataset {request.dataset} is rendered and takes no --root")
+    if request.layout is not None:
+        from pcdms_data.layouts.table import LAYOUTS
+
+        check_choice("layout", request.layout, LAYOUTS)
+        if request.dataset in EMBEDDED:
+            raise InputError(f"dataset {request.dataset} is rendered and takes no --layout")
     protocols = split_names("protocol", request.protocols, PROTOCOLS)
     return protocols, split_names("metric", request.metrics, METRICS, usual_metrics())
 
@@ -145,6 +158,7 @@ def load_request_pairs(
         size=request.size,
         limit=limit,
         progress=progress.follow(f"rendering {split or request.split}"),
+        layout=request.layout,
     )
 
 
@@ -202,15 +216,20 @@ def dataset_root(request: RunRequest) -> str:
 
 
 def _check_roots(plan: Plan) -> None:
-    """Refuse to mix the pictures of two dataset folders in one run folder."""
-    root = dataset_root(plan.request)
+    """Refuse to mix the pictures of two datasets, or of two layouts of one, in one run folder."""
+    root, layout = dataset_root(plan.request), plan.pairs.layout
     if not root or plan.request.fresh:
         return
     for run in plan.runs:
-        stored = RunStatus.read(run.folder).root
-        if stored and stored != root:
+        stored = RunStatus.read(run.folder)
+        if stored.root and stored.root != root:
             raise InputError(
-                f"{run.folder} holds pictures of {stored}, not of {root}: "
+                f"{run.folder} holds pictures of {stored.root}, not of {root}: "
+                "give another --out, or --fresh to replace them"
+            )
+        if stored.layout and stored.layout != layout:
+            raise InputError(
+                f"{run.folder} holds pictures of the layout {stored.layout}, not {layout}: "
                 "give another --out, or --fresh to replace them"
             )
 

@@ -20,6 +20,8 @@ class RunRequest:
     size: str = "mini"
     split: str = "test"
     resolution: str | None = None
+    layout: str | None = None
+    """Layout of a dataset on disk; None: the first that recognises the folder."""
     methods: str = "copy-source"
     stages: str = "prior+inpaint+refine"
     preset: str = "tiny"
@@ -34,6 +36,8 @@ class RunRequest:
     samples: int = 1
     selection: str = "first"
     seed: int = 0
+    repeat_seeds: int = 1
+    """How many seeds to run, counted up from `seed`."""
     steps: int | None = None
     guidance: float | None = None
     guidance_rescale: float = 0.0

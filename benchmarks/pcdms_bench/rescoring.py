@@ -40,7 +40,7 @@ def rescore_runs(
         spec, status = read_spec(place / "spec.json"), RunStatus.read(place)
         used = root or (Path(status.root) if status.root else None)
         pairs = stored_pairs(place, spec, status, used)
-        gallery = _train_gallery(spec, used)
+        gallery = _train_gallery(spec, used, status.layout or None)
         rows += score_run(place, spec, pairs, gallery, protocols, metrics, device, progress)
         after = RunStatus.read(place)
         whole = whole and not after.failed and after.state == "complete"
@@ -56,7 +56,7 @@ def stored_pairs(place: Path, spec: RunSpec, status: RunStatus, root: Path | Non
         raise InputError(f"{place / 'status.json'} names no pairs: the run was never generated")
     every = load_pairs(
         spec.dataset, root=root, split=spec.split, resolution=spec.frame,
-        size=spec.size or "mini", seed=spec.data_seed,
+        size=spec.size or "mini", seed=spec.data_seed, layout=status.layout or None,
     )  # fmt: skip
     known = {pair.pair_id: pair for pair in every}
     lost = [pair_id for pair_id in status.pair_ids if pair_id not in known]
@@ -68,13 +68,15 @@ def stored_pairs(place: Path, spec: RunSpec, status: RunStatus, root: Path | Non
     return [known[pair_id] for pair_id in status.pair_ids]
 
 
-def _train_gallery(spec: RunSpec, root: Path | None) -> Callable[[], Gallery | None]:
+def _train_gallery(
+    spec: RunSpec, root: Path | None, layout: str | None
+) -> Callable[[], Gallery | None]:
     @cache
     def gallery() -> Gallery | None:
         try:
             return load_pairs(
                 spec.dataset, root=root, split="train", resolution=spec.frame,
-                size=spec.size or "mini", seed=spec.data_seed, limit=1,
+                size=spec.size or "mini", seed=spec.data_seed, limit=1, layout=layout,
             ).gallery  # fmt: skip
         except InputError:
             return None

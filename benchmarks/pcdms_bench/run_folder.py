@@ -82,6 +82,8 @@ class RunStatus:
     reason: str = ""
     root: str = ""
     """Root of a dataset on disk; guards against two datasets sharing one folder."""
+    layout: str = ""
+    """Layout that the dataset was read in."""
     pair_ids: list[str] = field(default_factory=list[str])
     failed: dict[str, str] = field(default_factory=dict[str, str])
     """Pair id -> why its picture could not be made or scored."""

@@ -14,6 +14,7 @@ from pcdms_bench.processes import ALONE, Processes
 from pcdms_bench.progress import Progress
 from pcdms_bench.run_folder import RunStatus, clear_run, rebuild_scores, write_text
 from pcdms_bench.run_scores import score_run
+from pcdms_bench.seed_summary import SeedRow, over_seeds, write_over_seeds
 from pcdms_bench.shares import join_shares, joined_status, open_share
 from pcdms_bench.spec import RunSpec
 from pcdms_reports.records import ScoreRow
@@ -38,6 +39,8 @@ class RunResult:
     scores: Path
     report: Path
     exit_code: int
+    over_seeds: tuple[SeedRow, ...] = ()
+    """Mean and deviation of every number, where the command ran several seeds."""
 
 
 def execute(plan: Plan, progress: Progress, processes: Processes = ALONE) -> RunResult | None:
@@ -55,13 +58,17 @@ def execute(plan: Plan, progress: Progress, processes: Processes = ALONE) -> Run
     outcomes = tuple(_score(plan, run, progress) for run in plan.runs)
     rebuild_scores(out)
     report = write_report_of(outcomes, out)
+    summary: tuple[SeedRow, ...] = ()
+    if plan.request.repeat_seeds > 1:
+        summary = tuple(over_seeds([row for outcome in outcomes for row in outcome.rows]))
+        write_over_seeds(out, summary)
     failed = any(
         outcome.status.failed
         or outcome.status.state == "failed"
         or (plan.named and outcome.status.state == "unavailable")
         for outcome in outcomes
     )
-    return RunResult(out, outcomes, out / "scores.csv", report, int(failed))
+    return RunResult(out, outcomes, out / "scores.csv", report, int(failed), summary)
 
 
 def _generate(plan: Plan, progress: Progress, processes: Processes) -> None:
@@ -102,6 +109,7 @@ def _open(plan: Plan, run: PlannedRun) -> None:
 
 def _work(plan: Plan, run: PlannedRun, progress: Progress) -> Work:
     """Return what is to be generated for one method."""
+    root = dataset_root(plan.request)
     return Work(
         run.method,
         run.spec,
@@ -111,7 +119,8 @@ def _work(plan: Plan, run: PlannedRun, progress: Progress) -> Work:
         plan.device,
         run.weights,
         progress,
-        dataset_root(plan.request),
+        root,
+        plan.pairs.layout if root else "",
         plan.request.debug,
         describe_pairs(plan.pairs),
     )

@@ -67,7 +67,8 @@ def join_shares(folder: Path, pair_ids: Sequence[str]) -> list[RunStatus]:
 def joined_status(work: Work, states: Sequence[RunStatus]) -> RunStatus:
     """Return the status of a run whose shares came to these states, and write it."""
     status = RunStatus.read(work.folder)
-    status.root, status.reason, status.failed = work.root, "", {}
+    status.root, status.layout = work.root, work.layout
+    status.reason, status.failed = "", {}
     status.pair_ids = [pair.pair_id for pair in work.pairs]
     for state in states:
         status.failed |= state.failed

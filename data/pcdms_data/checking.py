@@ -315,12 +315,9 @@ def _next_command(
     place = shlex.quote(str(root))
     if usable:
         split = "test" if any(pairs.split == "test" for pairs in sets) else sets[0].split
-        if find_layout(dataset, root).name != layout:  # `run` takes the first that fits
-            return (
-                f"pcdms-bench data prepare --dataset {dataset} --root {place} --layout {layout} "
-                "--out PREPARED"
-            )
         words = f"pcdms-bench run --dataset {dataset} --root {place}"
+        if find_layout(dataset, root).name != layout:  # `run` takes the first that fits
+            words += f" --layout {layout}"
         words += "" if split == "test" else f" --split {split}"
         return words + ("" if all(one.frame for one in records) else " --resolution 256x176")
     if layout == "prepared":

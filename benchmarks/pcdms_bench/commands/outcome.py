@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pcdms_bench.planning import Plan
     from pcdms_bench.runner import RunResult
+    from pcdms_bench.seed_summary import SeedRow
     from pcdms_reports.metric_words import MetricWords
     from pcdms_reports.records import ScoreRow
     from pcdms_reports.tables import Cell, StageTable
@@ -57,6 +58,8 @@ def print_run(result: RunResult, as_json: bool) -> None:
         click.echo(json.dumps(_document(result), indent=2))
         return
     print_rows([row for outcome in result.outcomes for row in outcome.rows], as_json=False)
+    if result.over_seeds:
+        _print_over_seeds(result.over_seeds)
     for outcome in result.outcomes:
         status = outcome.status
         if status.state in ("failed", "unavailable"):
@@ -70,11 +73,34 @@ def print_run(result: RunResult, as_json: bool) -> None:
     click.echo(f"scores: {result.scores}")
 
 
+def _print_over_seeds(rows: Sequence[SeedRow]) -> None:
+    """Print mean and deviation over seeds, one line a number."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from pcdms_bench.seed_summary import shown
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("method", "stage", "protocol", "metric"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("mean ± deviation", "range", "seeds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(row.method, row.stage, row.protocol, *shown(row), row.seeds)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 140))
+    console.print("Mean and deviation over seeds")
+    console.print(table)
+
+
 def _document(result: RunResult) -> dict[str, object]:
     return {
         "exit_code": result.exit_code,
         "report": str(result.report),
         "scores": str(result.scores),
+        "over_seeds": [asdict(row) for row in result.over_seeds],
         "runs": [
             {
                 "run": outcome.spec.hash8,

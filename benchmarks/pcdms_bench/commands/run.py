@@ -44,6 +44,11 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     show_default=True,
     help="Size of an embedded dataset: smoke, mini or full.",
 )
+@click.option(
+    "--layout",
+    help="Layout of a dataset on disk; `pcdms-bench list layouts` names them [default: the first "
+    "that recognises the folder].",
+)
 @click.option("--split", default="test", show_default=True, help="test, val or train.")
 @click.option("--resolution", help="Output frame HEIGHTxWIDTH [default: the dataset's own].")
 @click.option(
@@ -95,6 +100,13 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the pictures."
+)
+@click.option(
+    "--repeat-seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Run this many seeds from --seed on, and give mean and deviation over them.",
 )
 @click.option(
     "--steps",
