@@ -15,6 +15,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pcdms_reports.differences import Differences, differences_of, in_words
 from pcdms_reports.folders import RunFolder, find_runs
 from pcdms_reports.markdown import legend_of, to_markdown
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
@@ -22,7 +23,8 @@ from pcdms_reports.pictures import Grid, build_grid
 from pcdms_reports.plots import metric_svg
 from pcdms_reports.records import COLUMNS
 from pcdms_reports.scores import to_frame
-from pcdms_reports.summary import summarise
+from pcdms_reports.slices import SliceTable, read_slices, slice_tables, slices_markdown
+from pcdms_reports.summary import LEADING, summarise
 from pcdms_reports.tables import COMPARABLE, StageTable, comparable_frames, stage_tables
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -71,6 +73,16 @@ class Comparison:
     blocks: tuple[TableBlock, ...]
     plots: tuple[Plot, ...]
     grid: Grid | None
+    differences: Differences | None
+    slices: tuple[SliceTable, ...]
+    """Every metric by every slice; the page shows the leading metric, `slices.md` all."""
+
+    @property
+    def leading_slices(self) -> tuple[SliceTable, ...]:
+        """Return the slices of the metric that the summary is about."""
+        known = [table.words.name for table in self.slices]
+        lead = next((name for name in LEADING if name in known), "")
+        return tuple(table for table in self.slices if table.words.name == lead)
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,10 @@ def write_report(
             path = tables / f"{_slug(comparison.title)}.md"
             _write(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
             written.append(path)
+    sliced = [(one.title, one.slices) for one in comparisons if one.slices]
+    if sliced:
+        _write(tables / "slices.md", slices_markdown(sliced))
+        written.append(tables / "slices.md")
     scores = _scores(runs)
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     environment = Environment(
@@ -161,7 +177,8 @@ def _comparison(
     }
     hashes = set(part["run"]) | {run.run for run in runs if run.scores is None}
     members = [run for run in runs if run.run in hashes]
-    blocks, plots = [], []
+    blocks: list[TableBlock] = []
+    plots: list[Plot] = []
     for table in stage_tables(part, note=""):
         group = table.columns[0].group
         blocks.append(TableBlock(GROUP_TITLES[group], table, tuple(legend_of(table))))
@@ -172,14 +189,26 @@ def _comparison(
     title = f"{name}, {labels['protocol']}"
     if labels["selection"] not in ("", "first"):
         title += f", {labels['selection']}"
+    pictures = [block.table for block in blocks if block.title == GROUP_TITLES["pictures"]]
+    differences = None
+    slices: list[SliceTable] = []
+    if pictures:
+        differences = differences_of(pictures[0], members, labels["protocol"], LEADING)
+        known = [read_slices(run.path / "slices.csv") for run in members]
+        known = [frame for frame in known if len(frame)]
+        if known:
+            frame = pd.concat(known, ignore_index=True)
+            slices = slice_tables(frame, pictures[0], labels["protocol"])
     return Comparison(
         anchor=f"comparison-{number + 1}",
         title=title,
         caption=blocks[0].table.caption,
-        summary=summarise([block.table for block in blocks], part),
+        summary=summarise([block.table for block in blocks], part, in_words(differences)),
         blocks=tuple(blocks),
         plots=tuple(plots),
         grid=build_grid(members, labels["protocol"], max_pairs),
+        differences=differences,
+        slices=tuple(slices),
     )
 
 
