@@ -69,6 +69,8 @@ class FolderRequest:
     author_resized: bool = False
     """The pictures went through a resize of whoever collected them; the rows say so."""
     allow_missing: bool = False
+    set_intervals: bool = False
+    """Whether set metrics get intervals also where they take long."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class _Scoring:
     def _recipe(self, name: str, frame: tuple[int, int]) -> Protocol:
         """Return a protocol; pictures of the targets' size are taken for its own files."""
         recipe = protocol_for(name, self.partners.dataset, frame)
+        recipe = replace(recipe, set_intervals=self.request.set_intervals)
         own = self.partners.pairs is None and self.made == frame
         return reading_files(recipe) if own else recipe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pcdms_bench.feature_rows import FeatureRows
 from pcdms_bench.garment_scores import GARMENT_METRICS
-from pcdms_bench.intervals import around, ratio_interval, resample_counts
+from pcdms_bench.intervals import ratio_interval
 from pcdms_bench.measuring import Measured, Plan, Task
 from pcdms_bench.metrics.networks import FeatureNetwork
 from pcdms_bench.pair_metrics import takes_mask
@@ -23,6 +23,7 @@ from pcdms_bench.protocol_type import Protocol
 from pcdms_bench.reference_features import Reference, pass_together, reference_for, used_of
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
+from pcdms_bench.set_intervals import NO_INTERVAL, set_interval
 from pcdms_bench.set_metrics import SET_METRICS, SetMetric, frame_of_set
 from pcdms_data.types import InputError, Picture
 
@@ -199,6 +200,7 @@ def _set_score(
             f"{smaller} pictures for {network.width} features: a singular covariance, compare only "
             "with rows of equal n"
         )
+    reasons += _interval_note(metric, interval, protocol)
     note = metric.note(len(features), known, protocol) if metric.note else ""
     if note:
         reasons.append(note)
@@ -206,6 +208,14 @@ def _set_score(
     return Score(
         name, value, interval, len(set(owners)), status, tuple(reasons), network.label, target
     )
+
+
+def _interval_note(
+    metric: SetMetric, interval: tuple[float, float] | None, protocol: Protocol
+) -> list[str]:
+    """Return why an interval that was asked for is missing, or nothing."""
+    asked = protocol.set_intervals and interval is None and not metric.bears_repeats
+    return [NO_INTERVAL] if asked else []
 
 
 def reference_of(
@@ -261,11 +271,10 @@ def _value(
     store: ResultStore,
 ) -> tuple[float, tuple[float, float] | None]:
     """Return value and interval, from the store where equal sets were compared before."""
-    few = 2 < len(features) <= features.width and metric.resampled is not None
     key = content_key(
         "set", library_versions(), metric.compute.__name__, reference.network.label,
         reference.key() if metric.needs_reference else b"",
-        repr((protocol.set_resamples, protocol.is_splits)),
+        repr((protocol.set_resamples, protocol.is_splits, protocol.set_intervals)),
         np.asarray(owners, np.int64).tobytes(), *features.digests(),
     )  # fmt: skip
     stored = store.get_many([key]).get(key)
@@ -273,25 +282,6 @@ def _value(
         value, low, high = json.loads(stored)
         return value, None if low is None else (low, high)
     value = metric.compute(features, reference, protocol)
-    interval = None
-    if few and metric.resampled is not None:
-        drawn = _resampled(metric.resampled, features, owners, reference, protocol)
-        interval = around(value, drawn)
+    interval = set_interval(metric, value, features, owners, reference, protocol)
     store.put(key, json.dumps([value, *(interval or (None, None))]).encode())
     return value, interval
-
-
-def _resampled(
-    distances: Callable[[FeatureRows, Reference, NDArray[np.int64]], NDArray[np.float64]],
-    features: FeatureRows,
-    owners: Sequence[int],
-    reference: Reference,
-    protocol: Protocol,
-) -> NDArray[np.float64]:
-    """Return the values of resampled pairs; all samples of a drawn pair come with it."""
-    drawn, rows_of = np.unique(np.asarray(owners), return_inverse=True)
-    counts = resample_counts(len(drawn), protocol.set_resamples).astype(np.int64)
-    each = [np.repeat(np.arange(len(features)), count[rows_of]) for count in counts]
-    if len({len(rows) for rows in each}) == 1:
-        return distances(features, reference, np.stack(each))
-    return np.concatenate([distances(features, reference, rows[None]) for rows in each])

@@ -109,6 +109,8 @@ class Protocol:
     # Intervals, 3.9
     resamples: int
     set_resamples: int
+    set_intervals: bool
+    """Whether set metrics get intervals also where that takes long; asked for when scoring."""
 
     libraries: str
     """Versions that the published script pins."""

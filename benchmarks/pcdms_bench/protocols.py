@@ -67,6 +67,7 @@ STANDARD = Protocol(
     published_selection="first",
     resamples=1000,
     set_resamples=50,
+    set_intervals=False,
     libraries="",
     metrics=(
         "ssim", "psnr", "l1", "masked_ssim", "masked_l1", "gradient_ratio", "lpips", "st_lpips",

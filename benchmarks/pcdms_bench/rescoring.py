@@ -22,6 +22,7 @@ def rescore_runs(
     metrics: Sequence[str],
     device: str,
     progress: Progress,
+    set_intervals: bool = False,
 ) -> tuple[list[ScoreRow], bool]:
     """Score every run folder below `folder` again; returns the rows and whether all pairs scored.
 
@@ -41,7 +42,9 @@ def rescore_runs(
         used = root or (Path(status.root) if status.root else None)
         pairs = stored_pairs(place, spec, status, used)
         gallery = _train_gallery(spec, used, status.layout or None)
-        rows += score_run(place, spec, pairs, gallery, protocols, metrics, device, progress)
+        rows += score_run(
+            place, spec, pairs, gallery, protocols, metrics, device, progress, set_intervals
+        )
         after = RunStatus.read(place)
         whole = whole and not after.failed and after.state == "complete"
     out = found[0].parents[2]

@@ -44,10 +44,12 @@ def score_run(
     metrics: Sequence[str],
     device: str,
     progress: Progress,
+    set_intervals: bool = False,
 ) -> list[ScoreRow]:
     """Return the rows of a run folder, and add them to its score tables.
 
-    The tables are `scores.csv`, `pairs.csv` and `slices.csv`.
+    The tables are `scores.csv`, `pairs.csv` and `slices.csv`. `set_intervals` asks for intervals of
+    set metrics also where they take long.
 
     A run that failed or is unavailable gets the same rows without values, each with the reason.
     A pair that cannot be scored is noted in `status.json`.
@@ -59,7 +61,10 @@ def score_run(
     stages = generated_stages(spec.stages)
     needs_gallery = any("gallery" in METRICS[name].needs for name in metrics)
     gallery = train_gallery() if needs_gallery and status.state != "unavailable" else None
-    recipes = [protocol_for(name, spec.dataset, spec.frame) for name in protocols]
+    recipes = [
+        replace(protocol_for(name, spec.dataset, spec.frame), set_intervals=set_intervals)
+        for name in protocols
+    ]
     if gallery is not None and any(stage != "prior" for stage in stages):
         prepare_references(gallery, recipes, metrics, progress.follow, device)
     with progress.task(f"scoring {spec.method}", len(stages) * len(pairs)) as add:

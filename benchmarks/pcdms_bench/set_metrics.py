@@ -33,6 +33,8 @@ class SetMetric:
     outside: float | None = None
     """Value on 0 to 255 outside the target's mask, where the pictures are masked."""
     needs_reference: bool = True
+    bears_repeats: bool = False
+    """Whether repeated pictures, as a resample has them, only shift the value."""
     needs_full_rank: bool = True
     """Whether the value is only indicative for fewer pictures than the network has features."""
     note: Callable[[int, int, Protocol], str] | None = None
@@ -66,12 +68,15 @@ def frechet_resampled(
 
 
 SET_METRICS: dict[str, SetMetric] = {
-    name: SetMetric(name, frechet, frechet_resampled)
+    name: SetMetric(name, frechet, frechet_resampled, bears_repeats=True)
     for name in (
         "fid", "fid_paper", "fd_efficientnet_lite0", "fd_squeezenet_caffe", "fd_clip", "fd_dinov2",
     )
 } | {
-    f"{name}{suffix}": SetMetric(network, compute, None, needs_full_rank=False, note=note)
+    f"{name}{suffix}": SetMetric(
+        network, compute, None, needs_full_rank=False, note=note,
+        bears_repeats=compute is set_statistics.kernel,
+    )
     for suffix, network in (("", "fid"), ("_efficientnet_lite0", "fd_efficientnet_lite0"))
     for name, compute, note in (
         ("kd" if suffix else "kid", set_statistics.kernel, set_statistics.kernel_note),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,6 +92,11 @@ FOLDER_OPTIONS = (
 )
 @click.option("--metrics", default="all", show_default=True, help="Comma-separated metrics.")
 @click.option(
+    "--set-intervals",
+    is_flag=True,
+    help="Bootstrap intervals of set metrics (FID and its kin) also where they take minutes.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the rows of a folder of pictures to this CSV file.",
@@ -102,6 +108,7 @@ def score(
     folder: Path,
     protocols: str,
     metrics: str,
+    set_intervals: bool,
     root: Path | None,
     out: Path | None,
     device: str,
@@ -132,13 +139,13 @@ def score(
         if options["targets"] or options["dataset"] or options["naming"]:
             from pcdms_bench.folder_scores import score_folder
 
-            request = _request(folder, root, options)
+            request = replace(_request(folder, root, options), set_intervals=set_intervals)
             rows = score_folder(request, recipes, names, resolve_device(device), progress)
         else:
             from pcdms_bench.rescoring import rescore_runs
 
             rows, whole = rescore_runs(
-                folder, root, recipes, names, resolve_device(device), progress
+                folder, root, recipes, names, resolve_device(device), progress, set_intervals
             )
     if out is not None:
         write_rows(out, rows)
