@@ -9,6 +9,7 @@ import pytest
 from bench_fixture import call
 from skimage.metrics import structural_similarity
 
+from pcdms_bench import published_flow as published_flow_module
 from pcdms_bench.metric_speed import frechet_speed, made_up_pictures, ssim_speed
 from pcdms_bench.published_flow import published_flow, read_resized
 from pcdms_data.images import save_picture
@@ -40,8 +41,11 @@ def test_the_commands_print_ratios_or_json(words):
         assert row["ratio"] == pytest.approx(row["library_s"] / row["ours_s"])
 
 
-def test_the_published_flow_drops_batches_and_keeps_the_range_of_the_prediction(tmp_path):
-    made, true = made_up_pictures(66, (256, 176))
+def test_the_published_flow_drops_batches_and_keeps_the_range_of_the_prediction(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(published_flow_module, "LPIPS_BATCH", 4)
+    made, true = made_up_pictures(6, (256, 176))
     pairs = []
     for i, (a, b) in enumerate(zip(made, true, strict=True)):
         pairs.append((tmp_path / f"m{i:03}.png", tmp_path / f"t{i:03}.png"))
@@ -58,9 +62,9 @@ def test_the_published_flow_drops_batches_and_keeps_the_range_of_the_prediction(
         return np.abs(one - two).mean((1, 2, 3)).astype(np.float64)
 
     result = published_flow(pairs, [target for _, target in pairs], features, distances)
-    assert seen == [("features", 66, np.float32)] * 2 + [("pairs", 64, np.float32)]
+    assert seen == [("features", 6, np.float32)] * 2 + [("pairs", 4, np.float32)]
     gaps = [np.abs(a.astype(float) - b).mean() / 255 for a, b in zip(made, true, strict=True)]
-    assert result.values["lpips_pcdms"] == pytest.approx(np.mean(gaps[:64]), rel=1e-5)
+    assert result.values["lpips_pcdms"] == pytest.approx(np.mean(gaps[:4]), rel=1e-5)
     assert result.values["l1"] == pytest.approx(np.mean(gaps), rel=1e-5)
     assert np.array_equal(read_resized(pairs[0][0]), made[0])
     spans = [float(a.max()) - float(a.min()) for a in made]
@@ -74,3 +78,21 @@ def test_the_published_flow_drops_batches_and_keeps_the_range_of_the_prediction(
     assert result.values["ssim"] == pytest.approx(np.mean(expected), rel=1e-6)
     assert result.values["fid_paper"] > 0
     assert all(seconds > 0 for seconds in vars(result.times).values())
+
+
+def test_a_whole_score_agrees_with_the_published_way_and_leaves_no_trace(monkeypatch, tmp_path):
+    from pcdms_bench import weights_store
+    from pcdms_bench.scoring_speed import LABEL, METRICS
+
+    monkeypatch.setenv("PCDMS_CACHE", str(tmp_path / "cache"))
+    known = dict(weights_store.KNOWN)
+    words = ("--pairs", 3, "--reference", 3, "--no-root", "--json")
+    result = call("speed", "scoring", *words)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["note"] == LABEL
+    assert set(document["differences"]) == set(METRICS) - {"fid_paper"}
+    assert all(gap < 1e-5 for gap in document["differences"].values())
+    assert set(document["ratios"]) == {"first", "second", "again"}
+    assert known == weights_store.KNOWN
+    assert not (tmp_path / "cache").exists()

@@ -131,3 +131,8 @@ def _picture_digest(picture: Picture, *state: int) -> bytes:
             raise PictureError(f"picture {picture.path} is an empty file, expected an image")
         content = blake2b(encoded, digest_size=KEY_BYTES).digest()
     return content_key("crop", content, repr(picture.crop)) if picture.crop else content
+
+
+def forget_digests() -> None:
+    """Read every file anew when its digest is asked for, as a new process does."""
+    _picture_digest.cache_clear()

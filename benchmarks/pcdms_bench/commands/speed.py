@@ -12,6 +12,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("pcdms_bench.commands.speed_data:data", "Opening a dataset, streaming its pairs."),
     "sampling": ("pcdms_bench.commands.speed_sampling:sampling", "Sampling beside the official."),
     "training": ("pcdms_bench.commands.speed_training:training", "Training beside the official."),
+    "scoring": (
+        "pcdms_bench.commands.speed_scoring:scoring",
+        "A whole score against the way of the published scripts.",
+    ),
     "ssim": ("pcdms_bench.commands.speed_ssim:ssim", "SSIM against scikit-image."),
     "frechet": (
         "pcdms_bench.commands.speed_frechet:frechet",
