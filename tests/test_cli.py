@@ -114,7 +114,7 @@ def test_stats_count_what_the_dataset_holds(tmp_path):
 def test_weights_list_says_where_files_are_and_how_to_get_them():
     result = call("weights", "list", "--json")
     rows = json.loads(result.stdout)
-    assert {"fid", "lpips"} == {row["name"] for row in rows}
+    assert {"fid", "fid_paper", "lpips", "lpips_vgg", "lpips_squeeze"} == {r["name"] for r in rows}
     for row in rows:
         assert row["present"] or f"weights fetch {row['name']}" in row["problem"]
     assert call("weights", "verify").exit_code == 0

@@ -75,6 +75,7 @@ def by_definition(pairs, pictures):
 
 def test_values_are_those_of_the_definition_and_come_per_pair(tmp_path, people):
     pictures = targets(people)
+    people = [replace(pair, group=pair.source.name) for pair in people]  # more than four
     rows, frame = score(tmp_path, people, pictures)
     ranks = by_definition(people, pictures)
     for name, within in (("garment_r1", 1), ("garment_r5", 5)):
@@ -138,7 +139,8 @@ def test_reasons_where_it_cannot_be_told(tmp_path, people):
     frame = score_images(pictures, pictures, metrics=["garment_r1"])
     assert "source pictures and the key points" in frame["reason"][0]
     rows, _ = score(tmp_path / "a", people[:1], pictures[:1])
-    assert "1 garment to choose from" in rows["garment_r1"].reason
+    assert "garments to choose from: 1, expected more than 1" in rows["garment_r1"].reason
+    assert "garments to choose from: 1, expected more than 5" in rows["garment_r5"].reason
     nameless = [replace(pair, group="") for pair in people[:3]]
     rows, _ = score(tmp_path / "b", nameless, pictures)
     assert "do not say which pictures show the same garment" in rows["garment_r1"].reason

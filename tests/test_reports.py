@@ -262,7 +262,8 @@ def test_every_metric_of_the_contract_has_words():
         "kid", "precision", "recall", "density", "coverage", "masked_ssim", "masked_l1",
         "masked_ssim_defgan", "masked_lpips", "is", "masked_is", "st_lpips", "gradient_ratio",
         "pckh50", "oks", "cosine", "retrieval_rank", "retrieval_r1", "seconds_per_picture",
-        "peak_memory_mb", "parameters",
+        "peak_memory_mb", "parameters", "lpips_vgg", "lpips_squeeze", "garment_r1", "garment_r5",
+        "garment_given_r1", "garment_given_r5", "face_similarity",
     }  # fmt: skip
     assert set(METRIC_WORDS) == named
     assert words_of("fd_dinov2").direction == "down"

@@ -90,6 +90,9 @@ def garment_hits(
     """
     metric, network = GARMENT_METRICS[name], measured.networks[name]
     candidates = _candidates(tasks, network, protocol, store)
+    choice = len(set(candidates.groups))
+    if choice <= metric.within:
+        raise InputError(f"garments to choose from: {choice}, expected more than {metric.within}")
     places = {digest: i for i, digest in enumerate(candidates.digests)}
     owners, values = measured.owners, np.full(len(tasks), np.nan)
     barred = [places.get(_digest(tasks[owner].target), -1) for owner in owners]
@@ -109,7 +112,7 @@ def garment_hits(
             hits.setdefault(owner, []).append(float(rank <= metric.within))
     for owner, found in hits.items():
         values[owner] = np.mean(found)
-    note = f"among {len(set(candidates.groups))} garments in {len(places)} source pictures"
+    note = f"among {choice} garments in {len(places)} source pictures"
     return values, note
 
 
