@@ -10,6 +10,7 @@ from report_fixture import PAIRS, make_runs
 from pcdms_reports import load_scores, stage_tables, write_report
 from pcdms_reports.differences import differences_of, in_words
 from pcdms_reports.folders import find_runs
+from pcdms_reports.memorisation import repeats_of
 from pcdms_reports.records import RecordError
 from pcdms_reports.slices import COLUMNS, read_slices, slice_tables
 
@@ -108,3 +109,29 @@ def test_without_pair_scores_nothing_is_compared(out):
     assert in_words(None) == {}
     write_report(out, out / "report.html")
     assert "Pair by pair" not in (out / "report.html").read_text(encoding="utf-8")
+
+
+def write_repeats(folder, rows):
+    with (folder / "memorisation.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("pair", "stage", "nearest", "distance", "target_nearest",
+                         "target_distance"))  # fmt: skip
+        writer.writerows(rows)
+
+
+def test_stored_checks_for_repeated_training_pictures_are_shown(out):
+    folder = out / "people-test" / "limb-warp" / "33334444"
+    rows = [(f"p{i}", "final", "<i>t.png", 5.0 + i, "u.png", 6.0 + i) for i in range(20)]
+    write_repeats(folder, [*rows, ("p20", "final", "t.png", 1.0, "u.png", "")])
+    (found,) = repeats_of(find_runs(out))
+    (stage,) = found.stages
+    assert (stage.label, stage.n, stage.suspects, stage.nearest) == ("limb-warp", 21, 3, 1.0)
+    assert (found.grid, stage.target_median) == ("", 15.5)
+    (folder / "memorisation.png").write_bytes(b"\x89PNG")
+    write_report(out, out / "report.html")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Do methods repeat training pictures?" in page
+    assert "data:image/png;base64,iVBORw" in page
+    (folder / "memorisation.csv").write_text("pair,distance\n")
+    with pytest.raises(RecordError, match=r"memorisation\.csv:1: expected the columns pair"):
+        repeats_of(find_runs(out))

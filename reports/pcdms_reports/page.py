@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from pcdms_reports.differences import Differences, differences_of, in_words
 from pcdms_reports.folders import RunFolder, find_runs
 from pcdms_reports.markdown import legend_of, to_markdown
+from pcdms_reports.memorisation import repeats_of
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
 from pcdms_reports.pictures import Grid, build_grid
 from pcdms_reports.plots import metric_svg
@@ -140,6 +141,7 @@ def write_report(
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         comparisons=comparisons,
+        repeats=repeats_of(runs),
         missing=_missing(scores),
         runs=[_details(run) for run in runs],
         words=_words(scores),
