@@ -86,7 +86,10 @@ class TrainingRun:
 
     def settings(self, network: str) -> TrainSettings:
         """Return the settings of one network: the recipe's with this run's changes."""
-        recipe = RECIPES[self.preset].settings[network]
+        return self.changed(RECIPES[self.preset].settings[network])
+
+    def changed(self, recipe: TrainSettings) -> TrainSettings:
+        """Return settings with this run's changes."""
         steps = self.steps or recipe.steps
         warmup = recipe.warmup if self.steps is None else min(recipe.warmup, steps // 10)
         changes = {

@@ -22,16 +22,20 @@ def inputs(
     target_pose: Keypoints,
     canvas: tuple[int, int],
 ) -> tuple[NDArray[np.float32], ...]:
-    """Return the source (3, H, W) in [-1, 1] and both poses as heat maps (18, H, W).
-
-    The picture is squeezed or stretched onto the canvas by PIL's bilinear filter.
-    """
-    if source.shape[:2] != canvas:
-        picture = Image.fromarray(np.ascontiguousarray(source))
-        source = np.asarray(picture.resize((canvas[1], canvas[0]), Image.Resampling.BILINEAR))
+    """Return the source (3, H, W) in [-1, 1] and both poses as heat maps (18, H, W)."""
     return (
-        to_planes(source), gaussian_maps(source_pose, canvas), gaussian_maps(target_pose, canvas)
-    )  # fmt: skip
+        to_planes(squeezed(source, canvas)),
+        gaussian_maps(source_pose, canvas),
+        gaussian_maps(target_pose, canvas),
+    )
+
+
+def squeezed(pixels: NDArray[np.uint8], canvas: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a picture squeezed or stretched onto `canvas` = (H, W) by PIL's bilinear filter."""
+    if pixels.shape[:2] == canvas:
+        return pixels
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(picture.resize((canvas[1], canvas[0]), Image.Resampling.BILINEAR))
 
 
 def picture(output: NDArray[np.float32], frame: tuple[int, int]) -> NDArray[np.uint8]:

@@ -33,7 +33,7 @@ class ScaledConv(nn.Module):
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels, channels_in, kernel, kernel))
-        nn.init.normal_(self.weight)
+        nn.init.uniform_(self.weight, -math.sqrt(3), math.sqrt(3))  # variance 1
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
         self.stride, self.padding, self.up = stride, padding, up
         self.scale = 1 / math.sqrt(channels_in * kernel**2)

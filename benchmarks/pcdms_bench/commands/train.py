@@ -21,6 +21,7 @@ COUNT = click.IntRange(1)
 EXAMPLES = """\b
 Examples:
   pcdms-bench train --stage all --preset tiny --dataset people --out my-weights
+  pcdms-bench train --method dptn --preset tiny --out dptn-tiny
   pcdms-bench train --stage prior --dataset folder --root my-data --encoders shipped --out w
   accelerate launch --config_file CONFIG -m pcdms_bench train --stage inpaint --preset paper
       --dataset deepfashion --root DIR --vae VAE --encoders DIR --out w
@@ -29,7 +30,8 @@ Ready-made configurations for accelerate lie in the package: pcdms/configs/*.yam
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--stage", required=True, help=f"Part to train: {', '.join(STAGES)}.")
+@click.option("--stage", help=f"Part of pcdms to train: {', '.join(STAGES)}.")
+@click.option("--method", help="Train another method instead: dptn.")
 @click.option("--preset", default="tiny", show_default=True, help="Model size, tiny or paper.")
 @click.option("--dataset", default="people", show_default=True, help="Dataset to train on.")
 @click.option("--root", type=FOLDER, help="Folder of a dataset on disk [default: PCDMS_DATA_ROOT].")
@@ -86,6 +88,11 @@ Ready-made configurations for accelerate lie in the package: pcdms/configs/*.yam
     help="Coarse pictures of stage refine from the target's embedding: truth "
     "(as published) or prior (as in use) [default: the recipe].",
 )
+@click.option(
+    "--perceptual",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="torchvision's VGG-19, for --method dptn --preset paper.",
+)
 @click.option("--start-from", help="Pretrained network to start at: folder or cached hub id.")
 @click.option(
     "--start",
@@ -104,13 +111,15 @@ Ready-made configurations for accelerate lie in the package: pcdms/configs/*.yam
 @device_option
 @debug_option
 def train(
-    stage: str, preset: str, dataset: str, root: Path | None, size: str | None, out: Path,
-    fresh: bool, pairs: int | None, seed: int, steps: int | None, batch_size: int | None,
+    stage: str | None, method: str | None, preset: str, dataset: str, root: Path | None,
+    size: str | None, out: Path, fresh: bool, pairs: int | None, seed: int,
+    steps: int | None, batch_size: int | None,
     accumulation: int | None, learning_rate: float | None, schedule: str | None,
     warmup: int | None, ema_decay: float | None, mixed_precision: str | None, recompute: bool,
     save_every: int | None, drop: float | None, null: str | None, noise_offset: float | None,
     min_snr: float | None, known_weight: float | None, person_weight: float | None,
-    coarse: str | None, start_from: str | None, start: str, vae: str | None,
+    coarse: str | None, perceptual: Path | None,
+    start_from: str | None, start: str, vae: str | None,
     encoders: tuple[str, ...], cache: Path | None, cache_only: bool, tracker: str | None,
     validate_every: int | None, validation_pairs: int | None, validation_split: str | None,
     device: str,
@@ -127,7 +136,7 @@ def train(
     from pcdms_bench.suggestions import check_choice
     from pcdms_data.pairs import DATASETS
 
-    check_choice("stage", stage, STAGES)
+    _check_wanted(stage, method, perceptual)
     check_choice("preset", preset, PRESETS)
     check_choice("dataset", dataset, DATASETS)
     for name, value, choices in (
@@ -173,7 +182,25 @@ def train(
                 tasks[part] = progress.follow(title)
             tasks[part](step, steps, f"loss {loss:.4f}" if loss else "")
 
-        train_parts(stage, run, show, lambda line: click.echo(line, err=True))
+        if stage is not None:
+            train_parts(stage, run, show, lambda line: click.echo(line, err=True))
+        else:
+            from pcdms_bench.training_baseline import train_baseline
+
+            train_baseline(str(method), run, perceptual, show)
     if first:
         click.echo(str(out))
     return 0
+
+
+def _check_wanted(stage: str | None, method: str | None, perceptual: Path | None) -> None:
+    """Raise InputError unless one thing is to be trained, and with options that act on it."""
+    from pcdms_bench.suggestions import check_choice
+    from pcdms_data.types import InputError
+
+    if (stage is None) == (method is None):
+        raise InputError("expected --stage, or --method for another method than pcdms")
+    if stage is not None:
+        check_choice("stage", stage, STAGES)
+        if perceptual is not None:
+            raise InputError("--perceptual acts with --method dptn: leave it out")
