@@ -173,9 +173,9 @@ def explanation(base: AuditRow) -> str:
         f"Every row changes one decision of the protocol {base.base} and keeps all others. The "
         "interval is the 95 % bootstrap interval of the change over pairs; metrics of the whole "
         "set have none. JPEG and truncation are applied to the stored pictures; truncation is "
-        "imitated by lowering a random half of the values by one level, the half that rounding had "
-        "raised. Changes of a Frechet distance depend on the number of pictures. Whole protocols "
-        "read the stored files, whatever format their scripts wrote."
+        "imitated by lowering about half of the values by one level, as many as rounding had "
+        "raised, plain areas as a whole. Changes of a Frechet distance depend on the number of "
+        "pictures. Whole protocols read the stored files, whatever format their scripts wrote."
     )
 
 

@@ -43,23 +43,27 @@ class JpegSource:
 class TruncatedSource:
     """A picture as if its float values had been cut off instead of rounded.
 
-    The floats are gone, but rounding raised the half of them whose fraction was 0.5 or more: that
-    half, drawn by a fixed generator, is lowered by one level. 0 stays, and so does 255, which
-    comes from clamping.
+    The floats are gone, but rounding raised those whose fraction was 0.5 or more: about half. Their
+    fractions are imitated by how far a pixel lies from its surroundings, plus one random offset per
+    channel, so that plain areas are lowered as a whole, as they are by a real cut, and not made
+    noisy. 0 stays, and so does 255, which comes from clamping.
     """
 
     source: Source
 
     def digest(self) -> bytes:
         """Return bytes that change with the content."""
-        return content_key("truncated", self.source.digest())
+        return content_key("truncated by surroundings", self.source.digest())
 
     def pixels(self) -> Pixels:
         """Return uint8 (H, W, 3)."""
         pixels = self.source.pixels()
         seed = int.from_bytes(self.source.digest()[:8], "little")
-        raised = np.random.default_rng(seed).integers(0, 2, pixels.shape, dtype=np.uint8)
-        return pixels - raised * ((pixels > 0) & (pixels < 255)).astype(np.uint8)
+        offset = np.random.default_rng(seed).random(3)
+        values = pixels.astype(np.float64)
+        away = cv2.GaussianBlur(values, (0, 0), 1.0) - values
+        raised = (away + offset) % 1.0 >= 0.5
+        return pixels - (raised & (pixels > 0) & (pixels < 255)).astype(np.uint8)
 
 
 def generated_source(source: Source, files: Files) -> Source:
