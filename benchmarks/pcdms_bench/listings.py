@@ -81,7 +81,8 @@ def metric_rows(root: Path | None = None) -> list[Row]:
     return [
         Row(
             metric.name,
-            f"{metric.meaning} ({metric.kind}; {metric.unit}; {sides[metric.better]})",
+            f"{metric.meaning} ({metric.kind}; {metric.unit}; {sides[metric.better]}"
+            f"{'; when named' if metric.on_request else ''})",
             metric_problem(metric.name),
         )
         for metric in METRICS.values()
