@@ -182,7 +182,7 @@ _TINY = Preset(
         inpaint_schedule=LatentSchedule(prediction_type="sample"),
         refine_schedule=LatentSchedule(prediction_type="sample"),
         prior_steps=10,
-        steps=10,
+        steps=2,
         guidance=1.0,
     ),
     prior={
