@@ -1,10 +1,17 @@
 """Weights of other learned methods in a run: where they are given, and what they decide."""
 
+import json
 from pathlib import Path
 
 import pytest
+from baseline_files import filled
+from safetensors.torch import save_file
 
+from pcdms_baselines.dptn.network import DptnGenerator
 from pcdms_bench.methods import folder_digest, parse_method_weights
+from pcdms_bench.planning import prepare
+from pcdms_bench.progress import Progress
+from pcdms_bench.request import RunRequest
 from pcdms_data.types import InputError
 
 
@@ -38,3 +45,31 @@ def test_digest_of_a_file_follows_its_content_alone(tmp_path):
     assert len(one) == 8
     assert folder_digest(None) == ""
     assert folder_digest(Path(tmp_path / "absent")) != one
+
+
+def test_a_run_takes_the_weights_and_is_named_by_them(cache, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    network = filled(DptnGenerator((4, 8), middle_blocks=1))
+    save_file({k: v.clone() for k, v in network.state_dict().items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"frame": [64, 32], "canvas": [64, 32]}))
+    request = RunRequest(
+        size="smoke", methods="dptn", limit=2, out=tmp_path / "runs", device="cpu",
+        method_weights=(f"dptn={folder}",),
+    )  # fmt: skip
+
+    def planned():
+        plan = prepare(request, Progress(silent=True))
+        return plan, plan.runs[0]
+
+    plan, run = planned()
+    assert run.unavailable is None
+    assert run.method.generate(list(plan.pairs), tmp_path / "made", seed=0) == {}
+    assert len(list((tmp_path / "made" / "final").iterdir())) == 2
+    (folder / "training").mkdir()
+    (folder / "training" / "facts.json").write_text("{}")
+    assert planned()[1].spec == run.spec
+    (folder / "config.json").write_text(
+        json.dumps({"frame": [64, 32], "canvas": [64, 32], "heads": 4})
+    )
+    assert planned()[1].spec.weights != run.spec.weights

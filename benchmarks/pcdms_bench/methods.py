@@ -145,7 +145,7 @@ def spec_for(
         method=name,
         stages="final",
         preset="",
-        weights=folder_digest(autoencoder_of(name, weights) or weights.of_methods.get(name)),
+        weights=_digest_of(name, weights),
         seed=0,
         samples=1,
         selection=request.selection,
@@ -283,6 +283,17 @@ def folder_digest(folder: Path | None) -> str:
         return file_sha256(folder)[:8]
     text = json.dumps(file_digests(folder), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _digest_of(name: str, weights: ModelFiles) -> str:
+    """Return the digest of what a baseline loads: of a folder trained here not its checkpoints."""
+    mine = weights.of_methods.get(name)
+    if mine is None or mine.is_file():
+        return folder_digest(autoencoder_of(name, weights) or mine)
+    from pcdms_baselines.one_pass import CONFIG, WEIGHTS
+
+    parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
+    return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]
 
 
 def needs_all_pairs(method: Method) -> bool:
