@@ -361,3 +361,15 @@ def test_other_numbers_are_said_to_be_others():
     )
     assert compared_with_published("market1501", "test", 19_732, 11_999).startswith("not the publ")
     assert compared_with_published("folder", "test", 1, 1) == ""
+
+
+def test_a_layout_that_is_not_the_first_to_fit_is_named_in_the_next_command(exported, tmp_path):
+    root = exported("gfla")
+    check = ("data", "check", "--root", root, "--fast", "--json")
+    found = json.loads(call(*check).stdout)
+    assert (found["layout"], found["others"]) == ("gfla", ["patn (deepfashion)"])
+    assert "--layout" not in found["next_command"]
+    words = shlex.split(json.loads(call(*check, "--layout", "patn").stdout)["next_command"])
+    assert "--layout patn" in " ".join(words)
+    more = ("--methods", "copy-source", "--dry-run", "--out", tmp_path)
+    assert call(*words[1:], *more).exit_code == 0

@@ -52,7 +52,7 @@ def cpu_time(call: Callable[[], object], repeats: int) -> float:
     return min(times)
 
 
-def frechet_speed(width: int = 2048, few: int = 512) -> list[Comparison]:
+def frechet_speed(width: int = 2048, few: int = 256) -> list[Comparison]:
     """Compare the Frechet distance with SciPy's `sqrtm`, for many and for few pictures.
 
     Features (N, `width`) are made up, positive and correlated as those of a network are: twice

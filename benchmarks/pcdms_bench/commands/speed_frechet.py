@@ -18,7 +18,7 @@ from pcdms_bench.commands.options import debug_option, json_option, threads_opti
 @click.option(
     "--few",
     type=click.IntRange(2),
-    default=512,
+    default=256,
     show_default=True,
     help="Pictures a side in the comparison with fewer pictures than features.",
 )
