@@ -124,7 +124,7 @@ CHOICES: tuple[Choice, ...] = (
            metrics=(*_LPIPS, *_SETS)),
     Choice("dropped", "last batch of 128 dropped", "pcdms", batch=128,
            metrics=(*_LPIPS, *_SETS)),
-    Choice("order", f"last batch of 64 of unsorted files (worst of {ORDERS})",
+    Choice("order", f"unsorted, last 64 dropped (worst of {ORDERS})",
            "gfla, pidm, pcdms", batch=64, orders=ORDERS, metrics=(*_LPIPS, *_SETS)),
     Choice("sample", "mean over all samples", "", selection="mean"),
     Choice("sample", "best sample by SSIM to the target", "pcdms as released",
