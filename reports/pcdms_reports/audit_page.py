@@ -25,6 +25,7 @@ from pcdms_reports.audit_text import (
     protocol_table,
     signed,
     sort_audit,
+    still_words,
 )
 from pcdms_reports.metric_words import words_of
 from pcdms_reports.plots import inline_svg
@@ -110,10 +111,16 @@ def _section(metric: MetricAudit) -> _Section:
     above = metric.above()
     svg = inline_svg(audit_figure(metric), f"audit-{words.name}", describe_audit(metric))
     lines = [_line(metric, row, row in above) for row in metric.moving]
-    still = "; ".join(row.choice for row in metric.still)
     base = number(metric, metric.base.value)
     return _Section(
-        words.name, words.heading, base, words.meaning, svg, tuple(lines), metric.gap, still
+        words.name,
+        words.heading,
+        base,
+        words.meaning,
+        svg,
+        tuple(lines),
+        metric.gap,
+        still_words(metric),
     )
 
 

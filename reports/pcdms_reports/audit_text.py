@@ -193,8 +193,22 @@ def _metric_markdown(metric: MetricAudit) -> str:
         lines.append(_line(cells))
     text = "\n".join(lines)
     if metric.still:
-        text += "\n\nWithout effect: " + "; ".join(row.choice for row in metric.still) + "."
+        text += f"\n\n{still_words(metric)}"
     return f"{head}\n\n{text}"
+
+
+def still_words(metric: MetricAudit) -> str:
+    """Return which choices change nothing, and why no filter does; empty without any."""
+    if not metric.still:
+        return ""
+    text = "Without effect: " + "; ".join(row.choice for row in metric.still) + "."
+    filters = [row for row in (*metric.still, *metric.moving) if row.group == "filter"]
+    if filters and all(row in metric.still for row in filters):
+        text += (
+            f" No filter acts: the pictures have the frame {metric.base.frame} already "
+            "(`--frame` audits a smaller one)."
+        )
+    return text
 
 
 def interval(metric: MetricAudit, row: AuditRow) -> str:
