@@ -167,3 +167,16 @@ def test_wrong_shapes_and_values_are_refused():
             frechet_distance_features(x, bad)
     with pytest.raises(InputError, match="at least 2"):
         FeatureStatistics().result()
+
+
+@pytest.mark.parametrize("n", [9, 30])
+def test_equals_40_digit_arithmetic_where_scales_span_ten_decades(n):
+    """Neither a jitter on the diagonal nor a squared problem would keep eight digits here."""
+    scales = 10.0 ** np.linspace(0, -5, 12)
+    x, y = features(n, 12, 15) * scales, features(25, 12, 16, 1.3, 0.1) * scales
+    exact = exact_distance(x, y)
+    assert frechet_distance(*moments(x), *moments(y)) == pytest.approx(exact, rel=1e-8)
+    assert frechet_distance(*moments(y), *moments(x)) == pytest.approx(exact, rel=1e-8)
+    assert frechet_distance_features(x, y) == pytest.approx(exact, rel=1e-8)
+    gaussian = GaussianOfFeatures(*moments(y), len(y))
+    assert gaussian.distance(x) == pytest.approx(exact, rel=1e-8)

@@ -27,9 +27,9 @@ class PixelPair:
 
     made: NDArray[Any]
     true: NDArray[Any]
-    _maps: dict[object, NDArray[np.float64]] = field(default_factory=dict, repr=False)
+    _maps: dict[object, NDArray[Any]] = field(default_factory=dict, repr=False)
 
-    def similarity(self, variant: SsimVariant) -> NDArray[np.float64]:
+    def similarity(self, variant: SsimVariant) -> NDArray[Any]:
         """Return the SSIM map (H, W, C) of a variant."""
         if variant not in self._maps:
             self._maps[variant] = ssim_map(self.made, self.true, variant)

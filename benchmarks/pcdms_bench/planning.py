@@ -111,7 +111,7 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
     from pcdms.guidance import parse_interval
     from pcdms.stages import parse_stages
     from pcdms_bench.metrics.catalog import METRICS, usual_metrics
-    from pcdms_bench.protocols import PROTOCOLS
+    from pcdms_bench.protocols import protocol_names
     from pcdms_data.pairs import DATASETS
 
     check_choice("dataset", request.dataset, DATASETS)
@@ -137,7 +137,7 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
         check_choice("layout", request.layout, LAYOUTS)
         if request.dataset in EMBEDDED:
             raise InputError(f"dataset {request.dataset} is rendered and takes no --layout")
-    protocols = split_names("protocol", request.protocols, PROTOCOLS)
+    protocols = protocol_names(request.protocols)
     return protocols, split_names("metric", request.metrics, METRICS, usual_metrics())
 
 

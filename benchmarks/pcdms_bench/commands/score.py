@@ -124,12 +124,12 @@ def score(
     from pcdms_bench.device import resolve_device
     from pcdms_bench.metrics.catalog import METRICS, usual_metrics
     from pcdms_bench.progress import Progress
-    from pcdms_bench.protocols import PROTOCOLS
+    from pcdms_bench.protocols import protocol_names
     from pcdms_bench.run_folder import write_rows
     from pcdms_bench.suggestions import split_names
     from pcdms_data.types import InputError
 
-    recipes = split_names("protocol", protocols, PROTOCOLS)
+    recipes = protocol_names(protocols)
     names = split_names("metric", metrics, METRICS, usual_metrics())
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected run folders or pictures")
