@@ -37,7 +37,8 @@ def test_fields_are_exactly_what_decides_the_pictures():
     expected = {
         "dataset", "size", "data_seed", "split", "resolution", "method", "stages", "preset",
         "weights", "seed", "samples", "selection", "steps", "guidance", "guidance_rescale", "null",
-        "final_sigma", "dtype", "chunk", "refine_over", "convention",
+        "final_sigma", "dtype", "chunk", "refine_over", "convention", "guidance_interval",
+        "prior_steps", "channels_last", "compile",
     }  # fmt: skip
     assert {field.name for field in fields(RunSpec)} == expected
 
@@ -61,10 +62,16 @@ def test_a_field_with_a_default_may_be_absent_and_then_names_the_same_folder():
         RunSpec.from_json(json.dumps(values))
 
 
+def another(value):
+    """Return a value of the same kind that differs."""
+    if isinstance(value, bool):
+        return not value
+    return f"{value}x" if isinstance(value, str) else (value or 0) + 1
+
+
 def test_every_field_changes_the_hash():
     for field in fields(RunSpec):
-        value = getattr(SPEC, field.name)
-        other = f"{value}x" if isinstance(value, str) else value + 1
+        other = another(getattr(SPEC, field.name))
         assert replace(SPEC, **{field.name: other}).hash8 != SPEC.hash8
 
 
