@@ -1,6 +1,7 @@
 """DPTN: the published network to the last digit, its files with their traps, and its pictures."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from tiny_pairs import make_gallery, make_pairs
 
 from pcdms_baselines import import_published
+from pcdms_baselines.checkpoint_file import read_state
 from pcdms_baselines.dptn.discriminator import DptnDiscriminator
 from pcdms_baselines.dptn.network import DptnGenerator
 from pcdms_baselines.dptn.sampling import RECIPE
@@ -124,6 +126,35 @@ def test_objects_beside_the_weights_need_trust(small, tmp_path):
         import_published("dptn", tmp_path / "g.pth")
     with pytest.raises(InputError, match="no tensors"):
         import_published("dptn", tmp_path / "g.pth", trust_pickle=True)
+
+
+class Hostile:
+    """Pickled, it asks the reader to make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_a_trusted_file_still_runs_no_code_of_its_own(small, tmp_path):
+    content = {"ema": dict(small.state_dict()), "conf": Hostile(tmp_path / "touched")}
+    torch.save(content, tmp_path / "g.pth")
+    with pytest.raises(InputError, match="trust_pickle"):
+        read_state(tmp_path / "g.pth", ("ema",))
+    state = read_state(tmp_path / "g.pth", ("ema",), trust_pickle=True)
+    assert state.keys() == small.state_dict().keys()
+    assert not (tmp_path / "touched").exists()
+
+
+@needs_golden
+def test_file_with_a_private_class_is_read_once_trusted():
+    path = FOLDER / "pidm" / "last.pt"
+    with pytest.raises(InputError, match=r"holds more than tensors .*DiffusionConfig"):
+        read_state(path, ("ema",))
+    state = read_state(path, ("ema",), trust_pickle=True)
+    assert "time_embed.time_embed.0.weight" in state
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"PK\x03\x04broken"])

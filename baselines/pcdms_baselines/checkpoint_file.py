@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,12 @@ from pcdms_data.types import InputError
 
 State = dict[str, Tensor]
 
-TRUSTED_PACKAGES = ("torch", "numpy", "collections")
+_TENSORS = re.compile(
+    r"torch\.(\w+Storage|Size|device|\w*float\d*|\w*int\d+|bool)"
+    r"|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)|torch\.storage\.(Typed|Untyped)Storage"
+    r"|numpy\.(ndarray|dtype)|numpy\._?core\.multiarray\.(_reconstruct|scalar)"
+    r"|collections\.OrderedDict|builtins\.(set|frozenset|slice|complex|bytearray)"
+)
 """What a trusted pickled file may name; everything else becomes an inert stand-in."""
 
 
@@ -104,11 +110,20 @@ class _Inert:
     def __setstate__(self, state: object) -> None:
         pass
 
+    def __call__(self, *args: object, **kwargs: object) -> _Inert:
+        return self
+
+    def __setitem__(self, key: object, value: object) -> None:
+        pass
+
+    def append(self, value: object) -> None:
+        """Take an entry of what would have been a list, and drop it."""
+
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str, /) -> Any:
-        """Return the class of a known package, a stand-in for any other."""
-        if module.partition(".")[0] not in TRUSTED_PACKAGES:
+        """Return what tensors and plain values are made of, a stand-in for anything else."""
+        if not _TENSORS.fullmatch(f"{module}.{name}"):
             return _Inert
         return super().find_class(module, name)
 
