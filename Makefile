@@ -22,4 +22,4 @@ wheel:  ## build the wheel and check what is in it
 	uv run python tests/check_wheel.py dist/*.whl
 
 tree:  ## write the README's file tree anew
-	uv run python tests/readme_tree.py
+	uv run python tests/readme_parts.py

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from readme_tree import PACKAGES, listed_paths
+from readme_parts import PACKAGES, TABLES, listed_paths, table_in
 
 from pcdms_bench.cli import cli
-from pcdms_bench.metrics.catalog import METRICS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,9 +47,9 @@ def test_both_set_up_commands_stand_in_the_readme_and_checks_run_the_second_one(
     assert TEST in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_metrics_table_explains_exactly_the_metrics_there_are():
-    table = README.split("## What every number means")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE)) == set(METRICS)
+@pytest.mark.parametrize("name", TABLES)
+def test_made_tables_are_what_the_tool_knows(name):
+    assert table_in(README, name) == TABLES[name](), "run `make tree`"
 
 
 def test_links_of_the_readme_lead_to_files():

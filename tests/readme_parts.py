@@ -1,6 +1,7 @@
-"""Write the README's file tree anew from the files: `python tests/readme_tree.py`.
+"""Write the made parts of the README anew: `python tests/readme_parts.py`.
 
-A Python file's line is the first line of its docstring; other files have theirs below.
+The file tree, where a Python file's line is the first line of its docstring and other files have
+theirs below, and the tables of metrics and protocols, as the tool knows them.
 """
 
 import ast
@@ -91,13 +92,43 @@ def listed_paths(readme: str) -> list[str]:
     return paths
 
 
+def metrics_table() -> str:
+    """The table of metrics, in the order of the catalog."""
+    from pcdms_bench.metrics.catalog import METRICS
+
+    sides = {"higher": "higher", "lower": "lower", "one": "near 1"}
+    rows = ["| metric | better | range | meaning |", "|---|---|---|---|"]
+    for metric in METRICS.values():
+        meaning = metric.meaning + ("; when named" if metric.on_request else "")
+        rows.append(f"| `{metric.name}` | {sides[metric.better]} | {metric.unit} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def protocols_table() -> str:
+    """The table of what the protocols do differently."""
+    from pcdms_bench.protocol_table import protocol_markdown
+
+    return protocol_markdown().rstrip() + "\n"
+
+
+TABLES = {"metrics": metrics_table, "protocols": protocols_table}
+
+
+def table_in(readme: str, name: str) -> str:
+    """The table between its marks in the README."""
+    return readme.split(f"<!-- {name} -->\n")[1].split(f"<!-- end of {name} -->")[0]
+
+
 def main() -> None:
     path = ROOT / "README.md"
     text = path.read_text(encoding="utf-8")
     start = text.index(START) + len("```text\n")
     end = text.index(END, start)
-    path.write_text(text[:start] + tree() + text[end:], encoding="utf-8")
-    sys.stdout.write("README.md: file tree written\n")
+    text = text[:start] + tree() + text[end:]
+    for name, make in TABLES.items():
+        text = text.replace(table_in(text, name), make())
+    path.write_text(text, encoding="utf-8")
+    sys.stdout.write("README.md: file tree and tables written\n")
 
 
 if __name__ == "__main__":
