@@ -1,7 +1,7 @@
 """Ten body parts as polygons: affine maps from target to source, and masks on the target.
 
 Source of parts, extensions and masks: AliaksandrSiarohin/pose-gan, pose_transform.py, with ordinary
-least squares in place of its total least squares (specification of the baselines, section 1.4).
+least squares in place of its total least squares.
 """
 
 from __future__ import annotations

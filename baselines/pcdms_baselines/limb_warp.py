@@ -1,7 +1,6 @@
 """The source warped part by part onto the target pose, without learning.
 
-Source: AliaksandrSiarohin/pose-gan for the parts; the composition is that of the specification of
-the baselines, section 1.4.
+Source: AliaksandrSiarohin/pose-gan for the parts; their composition is this project's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Distance of two poses whatever their place and scale, and mirrored poses.
 
-Source: specification of the baselines, section 1.3; flip table of the datasets, section 3.
+The distance is this project's; left and right joints are those of OpenPose's COCO-18 order.
 """
 
 from __future__ import annotations

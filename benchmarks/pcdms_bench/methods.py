@@ -43,7 +43,7 @@ class ModelFiles:
 
 
 class Method(Protocol):
-    """What the runner needs of a method; see architecture.md of the specification."""
+    """What the runner needs of a method."""
 
     @property
     def name(self) -> str:

@@ -1,9 +1,11 @@
 """File names of published result folders, turned into pair ids once; the one table of namings.
 
 Every published script pairs its pictures by its own reading of file names. These rules are used to
-import a folder and for nothing else: from here on a picture has its pair id. Sources: protocols
-specification, sections 3.1 to 3.7; baselines specification, section 11;
-AliaksandrSiarohin/pose-gan:test.py (names joined by one underscore, tiles in the order `iog`).
+import a folder and for nothing else: from here on a picture has its pair id. Sources:
+tencent-ailab/PCDMs:metrics.py, ankanbhunia/PIDM:utils/metrics.py,
+RenYurui/Global-Flow-Local-Attention:script/metrics.py,
+tengteng95/Pose-Transfer:tool/crop_fashion.py, AliaksandrSiarohin/pose-gan:test.py (names joined by
+one underscore, tiles in the order `iog`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a protocol has to say: every choice between picture files and numbers, one field each.
 
-Source: protocols specification; section numbers stand at the fields.
+`protocols.py` names the scripts that the values are read from.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Protocol:
     file_frame: FileFrame
     generated_file_kernel: str
     target_file_kernel: str
-    """Kernels of section 1.2 that make such a file from a picture of another size; the reference
+    """Resize kernels that make such a file from a picture of another size; the reference
     pictures take the target's."""
     generated_kernel: str
     target_kernel: str
     reference_kernel: str
     """Kernels that bring a file into the metric frame."""
 
-    # Frechet distance, 1.3
+    # Frechet distance
     fid_metric: Literal["fid", "fid_paper", ""]
     fid_network: Literal["inception-tf", "inception-imagenet", ""]
     fid_input: Literal["uint8", "shifted"]
@@ -66,7 +66,7 @@ class Protocol:
     fid_divisor: Literal["n-1"]
     reference: Literal["train"]
 
-    # LPIPS, 1.4
+    # LPIPS
     lpips_metric: Literal["lpips", "lpips_pcdms", ""]
     lpips_network: Literal["alex", ""]
     lpips_package: Literal["lpips 0.1.4", "PerceptualSimilarity", ""]
@@ -76,7 +76,7 @@ class Protocol:
     lpips_batch: int | None
     lpips_drop_last: bool
 
-    # SSIM, 1.5; PSNR, L1, MAE, 1.6
+    # SSIM, PSNR, L1, MAE
     ssim: SsimVariant
     second_ssim: SsimVariant | None
     pixel_frame: Frame
@@ -87,17 +87,17 @@ class Protocol:
     l1_span: float
     """Distance between black and white in L1: 1 on [0, 1], 2 on [-1, 1]."""
 
-    # Inception score, 1.6
+    # Inception score
     is_frame: Frame
     is_splits: int
 
-    # Masks, 3.8 and 3.9
+    # Masks
     masked: Literal["mean-over-mask", "product", ""]
     """Mean of a map over the mask, or both pictures multiplied by it."""
     mask_source: Literal["exact-or-keypoints", "keypoints", ""]
     keypoint_mask_radius: int
 
-    # Pairs and samples, 1.7
+    # Pairs and samples
     pairing: str
     names: str
     missing: Literal["failed-pair", "skipped"]
@@ -106,7 +106,7 @@ class Protocol:
     published_selection: str
     """What the published scripts score."""
 
-    # Intervals, 3.9
+    # Intervals
     resamples: int
     set_resamples: int
     set_intervals: bool

@@ -3,7 +3,11 @@
 A number without its recipe means little: kernels, windows and ranges move SSIM by more than the
 methods of this field differ. `standard` is this project's own; the others repeat the scripts that
 papers were scored with, so that their numbers can be set beside ours. Each is written as what it
-changes of the one before it. Source: protocols specification, sections 3.1 to 3.9.
+changes of the one before it. Sources: tencent-ailab/PCDMs:metrics.py,
+ankanbhunia/PIDM:utils/metrics.py, RenYurui/Global-Flow-Local-Attention:script/metrics.py,
+BrandonHanx/PoCoLD:metrics.py,
+PangzeCheung/Dual-task-Pose-Transformer-Network:metrics/metrics.py, YanzuoLu/CFLD:models/metrics.py,
+tengteng95/Pose-Transfer:tool/getMetrics_fashion.py and getMetrics_market.py.
 """
 
 from __future__ import annotations

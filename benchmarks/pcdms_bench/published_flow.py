@@ -2,7 +2,7 @@
 
 It is what scoring is compared with in `pcdms-bench speed`: every metric reads the pictures again,
 whole sets are held as float32, SSIM is scikit-image's, and the Frechet distance takes SciPy's
-matrix root. Nothing else uses it. Source: protocols specification, sections 1.3 to 1.6 and 3.1.
+matrix root. Nothing else uses it. Source: tencent-ailab/PCDMs:metrics.py.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ def reference_for(
 def used_of(count: int, batch: int | None) -> int:
     """Return how many of `count` pictures whole batches hold; all of a set below one batch.
 
-    Source: protocols specification, section 1.3.
+    Source: tencent-ailab/PCDMs:metrics.py, whose loop ends with the last whole batch.
     """
     return count if batch is None or count < batch else count // batch * batch
 

@@ -2,7 +2,8 @@
 
 Published folders hold single pictures, sheets of tiles, and squares that are either stretched or
 padded. Here every file becomes a picture handle with the part to use; nothing is decoded beyond a
-sample of borders, and nothing is resized. Source: baselines specification, section 11.
+sample of borders, and nothing is resized. Source: the released folders and
+their scripts (`naming.py` names them).
 """
 
 from __future__ import annotations

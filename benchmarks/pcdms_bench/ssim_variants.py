@@ -1,6 +1,6 @@
 """The SSIM recipes of the field, each choice a field: they differ by more than methods do.
 
-Source: protocols specification, section 1.5. Radius = int(3.5 sigma + 0.5), taps = 2 radius + 1.
+Sources: the scripts that `protocols.py` names. Radius = int(3.5 sigma + 0.5), taps = 2 radius + 1.
 """
 
 from __future__ import annotations

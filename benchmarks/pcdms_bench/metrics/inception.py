@@ -57,7 +57,7 @@ class ImagenetInception(nn.Module):
 
     Pictures in [0, 1] are stretched to 299x299 without antialiasing and put through a formula that
     is meant for ImageNet-normalised pictures, so that the network sees about -0.19 to 0.43. That is
-    part of the published numbers. Source: protocols specification, section 1.3.
+    part of the published numbers. Source: tencent-ailab/PCDMs:inception.py.
     """
 
     scale: torch.Tensor

@@ -23,7 +23,8 @@ def keypoint_mask(
 
     `xy` (18, 2) are pixels in that frame. Each link with both ends visible is a rectangle of
     half-width `radius` around its segment, each visible joint a disc; links of length 0 are
-    skipped. The radius does not grow with the frame. Source: protocols specification, 3.8.
+    skipped. The radius does not grow with the frame. Source:
+    tengteng95/Pose-Transfer:tool/pose_utils.py.
     """
     canvas = np.zeros(frame, np.uint8)
     for a, b in ((a - 1, b - 1) for a, b in LINKS):

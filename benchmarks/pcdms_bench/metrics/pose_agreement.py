@@ -45,8 +45,8 @@ class PoseAgreement:
 def pose_agreement(estimate: Keypoints, target: Keypoints) -> PoseAgreement:
     """Return how well the estimated joints agree with the target pose.
 
-    The estimate is scaled to the frame of the target pose. Source: protocols specification, metric
-    `pckh50`; Lin et al., COCO key-point evaluation.
+    The estimate is scaled to the frame of the target pose. Source: the key-point evaluation
+    of COCO (Lin et al., 2014) for OKS; PCKh with the head size of `pose_estimation.agreement`.
     """
     near = joints_found(estimate, target)
     nan = float("nan")
