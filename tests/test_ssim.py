@@ -9,7 +9,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 import pcdms_bench
-from pcdms_bench.metrics.ssim import masked_mean, ssim_map, ssim_of_map
+from pcdms_bench.metrics.ssim import masked_mean, ssim_map, ssim_mean, ssim_of_map
 from pcdms_bench.ssim_variants import SSIM_G15, SsimVariant
 from pcdms_data.types import InputError
 
@@ -48,6 +48,29 @@ def test_every_variant_equals_scikit_image_to_1e_12(variant):
     mean, full = skimage_ssim(x, y, variant)
     assert ssim_of_map(values, variant) == pytest.approx(mean, abs=1e-12)
     np.testing.assert_allclose(values, full, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_the_mean_without_a_map_is_the_mean_of_the_map(kind, channels, arithmetic):
+    # Several strips, the last one shorter, and pictures that are views with planes apart.
+    x, y = (p.transpose(2, 0, 1).copy().astype(kind)[:channels] for p in pictures((301, 203)))
+    x, y = x.transpose(1, 2, 0), y.transpose(1, 2, 0)
+    for variant in (SSIM_G15, replace(SSIM_G15, data_range=None, covariance="sample")):
+        mean, full = skimage_ssim(x, y, variant)
+        mine = replace(variant, arithmetic=arithmetic)
+        close = 1e-12 if arithmetic == "float64" else 2e-6
+        values = ssim_map(x, y, mine)
+        assert values.dtype == arithmetic
+        assert ssim_mean(x, y, mine) == pytest.approx(mean, abs=close)
+        assert ssim_of_map(values, mine) == pytest.approx(mean, abs=close)
+        np.testing.assert_allclose(values, full, atol=max(close, 1e-12) * 20, rtol=0)
+
+
+def test_a_plain_prediction_without_a_range_has_no_mean():
+    plain = np.full((32, 32, 3), 7, np.uint8)
+    assert np.isnan(ssim_mean(plain, plain, replace(SSIM_G15, data_range=None)))
 
 
 def test_window_51_on_zero_to_one_equals_scikit_image():

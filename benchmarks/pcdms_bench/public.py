@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_bench.measuring import Plan, Task, measure
-from pcdms_bench.metrics.ssim import ssim_map, ssim_of_map
+from pcdms_bench.metrics.ssim import ssim_mean
 from pcdms_bench.picture_content import ArraySource, PersonMask, PictureSource, Source
 from pcdms_bench.picture_scores import Around, Score, picture_scores, share_references
 from pcdms_bench.picture_views import View, apply_view
@@ -52,7 +52,7 @@ def ssim(
     view = View(columns=columns)
     for i, pair in enumerate(zip(a, b, strict=True)):
         made, true = (apply_view(view, picture.transpose(1, 2, 0)) for picture in pair)
-        values[i] = ssim_of_map(ssim_map(made, true, variant), variant)
+        values[i] = ssim_mean(made, true, variant)
     return values
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcdms_bench.metrics.ssim import ssim_map, ssim_of_map
+from pcdms_bench.metrics.ssim import ssim_mean
 from pcdms_bench.run_folder import SAMPLES, read_table, sample_name, table_text, write_text
 from pcdms_bench.spec import RunSpec
 from pcdms_bench.ssim_variants import SsimVariant
@@ -95,5 +95,5 @@ def _scores(place: Path, pair: Pair, samples: int, variant: SsimVariant) -> list
         name = sample_name(pair.pair_id, sample)
         picture = load_picture(Picture(name, place / name))
         target = load_picture(pair.target, (picture.shape[0], picture.shape[1]))
-        scores.append(ssim_of_map(ssim_map(picture, target, variant), variant))
+        scores.append(ssim_mean(picture, target, variant))
     return scores
