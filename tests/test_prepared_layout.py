@@ -196,9 +196,7 @@ def test_a_manifest_edited_by_hand_is_refused_by_its_key(own, key, value):
     document = json.loads((own / "manifest.json").read_text())
     document[key] = value
     (own / "manifest.json").write_text(json.dumps(document))
-    with pytest.raises(
-        InputError, match=rf"manifest\.json has {key} .*: prepare"
-    ):
+    with pytest.raises(InputError, match=rf"manifest\.json has {key} .*: prepare"):
         load_pairs("deepfashion", own)
 
 
