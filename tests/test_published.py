@@ -180,7 +180,7 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path):
     file = tmp_path / "file"
     with pytest.raises(InputError, match="no such file"):
         pcdms.import_published(file, "prior")
-    for content in (b"", b"not a checkpoint", b"\x08\x00\x00\x00\x00\x00\x00\x00{"):
+    for content in (b"", b"not a checkpoint", b"garbage", b"\x08\x00\x00\x00\x00\x00\x00\x00{"):
         file.write_bytes(content)
         with pytest.raises(InputError, match=str(file)):
             pcdms.import_published(file, "prior")

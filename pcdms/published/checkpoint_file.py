@@ -36,6 +36,8 @@ def read_checkpoint(path: Path, trust_pickle: bool = False) -> State:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a published checkpoint")
+    if not _starts_like_a_checkpoint(path):
+        raise InputError(f"{path}: not a checkpoint, expected a file of torch.save or safetensors")
     if zipfile.is_zipfile(path) or not _is_safetensors(path):
         content = _unpickled(path, trust_pickle)
     else:
@@ -44,6 +46,13 @@ def read_checkpoint(path: Path, trust_pickle: bool = False) -> State:
         except (SafetensorError, OSError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from None
     return _state_of(content, path)
+
+
+def _starts_like_a_checkpoint(path: Path) -> bool:
+    """Whether the file starts like a zip archive, a pickle, or safetensors."""
+    with path.open("rb") as handle:
+        start = handle.read(2)
+    return start == b"PK" or start[:1] == b"\x80" or _is_safetensors(path)
 
 
 def _is_safetensors(path: Path) -> bool:
