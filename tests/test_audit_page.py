@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
-import re
-import subprocess
 from xml.etree import ElementTree
 
 import pytest
-from test_report_page import CHROMIUM, FLAGS
+from chromium import measured, needs_chromium
 
 from pcdms_reports.audit_page import write_audit
 from pcdms_reports.audit_plot import audit_figure
@@ -139,17 +136,8 @@ def test_damaged_files_are_refused_by_line(tmp_path):
         row("filter", "x", change=None, status="unavailable")
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+@needs_chromium
 @pytest.mark.parametrize("width", [400, 1400])
 def test_the_page_fits_a_phone_and_a_desk(folder, width, tmp_path):
-    (folder / f"wrapper-{width}.html").write_text(WRAPPER.format(width=width))
-    command = [
-        CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,3200",
-        "--allow-file-access-from-files", "--virtual-time-budget=8000", "--dump-dom",
-        (folder / f"wrapper-{width}.html").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r'<pre id="result">(.+?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    result = json.loads(found.group(1))
+    result = measured(WRAPPER, folder, width, tmp_path / "profile")
     assert result == {"wide": 0, "outside": [], "plots": 2, "requests": 0}

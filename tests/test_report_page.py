@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
-
 import pytest
+from chromium import measured, needs_chromium
 from report_fixture import make_runs
 
 from pcdms_reports import write_report
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--hide-scrollbars",
-)  # fmt: skip
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine")
+pytestmark = needs_chromium
 
 # Runs in a wrapper page, because the report's own policy forbids foreign scripts. The report is
 # framed at the width under test; what is measured is written into the wrapper's body.
@@ -64,23 +52,9 @@ def folder(tmp_path_factory):
     return out
 
 
-def in_browser(folder, width: int, tmp_path) -> dict:
-    (folder / f"wrapper-{width}.html").write_text(WRAPPER.format(width=width))
-    command = [
-        CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,3200",
-        "--allow-file-access-from-files", "--virtual-time-budget=8000", "--dump-dom",
-        (folder / f"wrapper-{width}.html").as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    assert found.group(1), done.stderr[-2000:]
-    return json.loads(found.group(1))
-
-
 @pytest.mark.parametrize("width", [390, 1280])
 def test_only_tables_scroll_sideways_and_sorting_can_be_undone(folder, width, tmp_path):
-    result = in_browser(folder, width, tmp_path)
+    result = measured(WRAPPER, folder, width, tmp_path / "profile")
     assert result["wide"] <= 0
     assert result["outside"] == []
     assert result["broken"] == 0

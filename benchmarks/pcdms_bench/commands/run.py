@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pcdms_bench.commands.dataset_options import dataset_option, root_option, size_option
 from pcdms_bench.commands.options import (
     debug_option,
     debug_wanted,
@@ -27,23 +28,9 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--dataset",
-    default="people",
-    show_default=True,
-    help="Dataset; `pcdms-bench list datasets` names them.",
-)
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder of a dataset on disk [default: the variable PCDMS_DATA_ROOT].",
-)
-@click.option(
-    "--size",
-    default="mini",
-    show_default=True,
-    help="Size of an embedded dataset: smoke, mini or full.",
-)
+@dataset_option
+@root_option
+@size_option
 @click.option(
     "--layout",
     help="Layout of a dataset on disk; `pcdms-bench list layouts` names them [default: the first "

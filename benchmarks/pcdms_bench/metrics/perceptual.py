@@ -7,6 +7,7 @@ target's features are computed once for all methods.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -51,7 +52,7 @@ class Blur(nn.Module):
         return F.conv2d(padded, self.filter, stride=2, groups=x.shape[1])
 
 
-class PerceptualNetwork(nn.Module):
+class PerceptualNetwork(nn.Module, ABC):
     """A backbone's maps and one linear head each; input (B, 3, H, W) in [-1, 1].
 
     Subclasses say what the maps are (`maps`). Pictures need `SMALLEST` pixels a side.
@@ -66,9 +67,9 @@ class PerceptualNetwork(nn.Module):
         self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None])
         self.register_buffer("scale", torch.tensor(SCALE)[:, None, None])
 
+    @abstractmethod
     def maps(self, h: Tensor) -> list[Tensor]:
         """Return the backbone's maps (B, C, h, w) of shifted and scaled pictures."""
-        raise NotImplementedError
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the maps, each position scaled to length 1 over its channels.
