@@ -19,8 +19,10 @@ from pcdms_data.images import to_uint8
 
 REPEATS = 3
 """Runs of a fast side; the fastest counts, on both sides alike where both are run as often."""
+Arithmetic = Literal["float64", "float32"]
+
 SSIM_REPEATS = 7
-SSIM_ARITHMETICS: tuple[Literal["float64", "float32"], ...] = ("float64", "float32")
+SSIM_ARITHMETICS: tuple[Arithmetic, ...] = ("float64", "float32")
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ def ssim_speed(pictures: int = 40, size: tuple[int, int] = (256, 176)) -> list[C
     process has freed larger blocks, such as ours.
     """
     made, true = made_up_pictures(pictures, size)
-    library: dict[str, tuple[float, list[float]]] = {}
-    for kind in ("float64", "float32"):
+    library: dict[Arithmetic, tuple[float, list[float]]] = {}
+    for kind in SSIM_ARITHMETICS:
         floats = _floats(made, true, kind)
         library[kind] = _timed(partial(_ssim_of_library, floats), len(made))
     exact = library["float64"][1]
@@ -112,6 +114,11 @@ def ssim_speed(pictures: int = 40, size: tuple[int, int] = (256, 176)) -> list[C
         kind: _timed(partial(_ssim_of_ours, made, true, variant), len(made))
         for kind, variant in variants.items()
     }
+    sides: tuple[tuple[Arithmetic, Arithmetic, float | None], ...] = (
+        ("float64", "float64", 4.5),
+        ("float32", "float64", 10.0),
+        ("float32", "float32", None),
+    )
     return [
         Comparison(
             f"{size[0]}x{size[1]} {mine}",
@@ -121,11 +128,7 @@ def ssim_speed(pictures: int = 40, size: tuple[int, int] = (256, 176)) -> list[C
             float(np.abs(np.subtract(ours[mine][1], exact)).max()),
             target,
         )
-        for mine, theirs, target in (
-            ("float64", "float64", 4.5),
-            ("float32", "float64", 10.0),
-            ("float32", "float32", None),
-        )
+        for mine, theirs, target in sides
     ]
 
 
