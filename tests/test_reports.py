@@ -109,7 +109,7 @@ def test_a_damaged_file_is_refused_with_file_and_line(tmp_path, change, message)
 
 
 def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):
-    with pytest.raises(RecordError, match="no such score file"):
+    with pytest.raises(RecordError, match="expected a score file"):
         load_scores(tmp_path / "none.csv")
     (tmp_path / "scores.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecordError, match="not readable as a CSV file"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from pcdms_reports.atomic_files import write_text
 from pcdms_reports.differences import Differences, differences_of, in_words
 from pcdms_reports.folders import RunFolder, find_runs
 from pcdms_reports.markdown import legend_of, to_markdown
@@ -119,11 +119,11 @@ def write_report(
             comparison = _comparison(name, part, group, len(comparisons), max_pairs)
             comparisons.append(comparison)
             path = tables / f"{_slug(comparison.title)}.md"
-            _write(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
+            write_text(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
             written.append(path)
     sliced = [(one.title, one.slices) for one in comparisons if one.slices]
     if sliced:
-        _write(tables / "slices.md", slices_markdown(sliced))
+        write_text(tables / "slices.md", slices_markdown(sliced))
         written.append(tables / "slices.md")
     scores = _scores(runs)
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def write_report(
         runs=[_details(run) for run in runs],
         words=_words(scores),
     )
-    _write(out_html, page)
+    write_text(out_html, page)
     return [out_html, *written]
 
 
@@ -263,10 +263,3 @@ def _code(text: str) -> Markup:
 
 def _slug(title: str) -> str:
     return re.sub(r"[^A-Za-z0-9@._-]+", "-", title).strip("-.")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
