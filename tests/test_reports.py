@@ -17,13 +17,14 @@ from PIL import Image
 from report_fixture import FEW, IDENTICAL, NO_WEIGHTS, PAIRS, make_runs, row, save
 
 from pcdms_reports import load_scores, merge_scores, stage_table, stage_tables, write_report
-from pcdms_reports.markdown import to_markdown
 from pcdms_reports.metric_words import METRIC_WORDS, words_of
 from pcdms_reports.nearest import nearest_targets
 from pcdms_reports.pictures import picture_uri
 from pcdms_reports.plots import metric_figure, metric_svg
 from pcdms_reports.records import COLUMNS, RecordError
 from pcdms_reports.scores import to_frame, to_rows, write_scores
+from pcdms_reports.stage_model import stage_model
+from pcdms_reports.table_formats import to_markdown
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_a_damaged_file_is_refused_with_file_and_line(tmp_path, change, message)
 
 
 def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):
-    with pytest.raises(RecordError, match="no such score file"):
+    with pytest.raises(RecordError, match="expected a score file"):
         load_scores(tmp_path / "none.csv")
     (tmp_path / "scores.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecordError, match="not readable as a CSV file"):
@@ -247,7 +248,8 @@ def test_the_compact_table_drops_empty_columns_but_not_their_reason(out):
 
 
 def test_markdown_names_the_dataset_and_marks_best_and_second(out):
-    text = to_markdown(stage_tables(load_scores(out / "scores.csv")), "Title")
+    tables = stage_tables(load_scores(out / "scores.csv"))
+    text = to_markdown([stage_model(table) for table in tables], "Title")
     assert "**people, test split, protocol standard@96x64" in text
     assert "**0.7400 ± 0.0110**" in text
     assert "*0.7000 ± 0.0110*" in text
