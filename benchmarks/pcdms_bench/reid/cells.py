@@ -63,6 +63,12 @@ class Cell:
         """Name of the folder, such as `020-limb-warp-seed0`."""
         return f"{self.fraction:03d}-{self.method}-seed{self.seed}"
 
+    @property
+    def pictures(self) -> list[tuple[str, Picture]]:
+        """Person and handle of every picture, the real ones first."""
+        real = [(one.person, one.picture) for one in self.real]
+        return real + [(one.person, one.picture) for one in self.generated]
+
 
 @dataclass(frozen=True, eq=False)
 class Setting:
@@ -134,15 +140,14 @@ def finish_cell(
             stored["seconds"],
             False,
         )
-    handles = [one.picture for one in (*cell.real, *cell.generated)]
-    pixels = decoded_pictures(handles, setting.recipe.frame)
+    pixels = decoded_pictures([picture for _, picture in cell.pictures], setting.recipe.frame)
     network = make_network(
         setting.recipe.network, len(setting.persons), setting.start, cell.seed
     )  # fmt: skip
     write_json(folder / CELL, {"key": key, "run": cell.run})
     started = time.perf_counter()
     numbers = {person: number for number, person in enumerate(setting.persons)}
-    shown = [numbers[one.person] for one in (*cell.real, *cell.generated)]
+    shown = [numbers[person] for person, _ in cell.pictures]
     result = train(
         network, ReidLoss(pixels, shown, setting.recipe), len(setting.persons),
         setting.recipe.settings, folder, setting.device, progress,
@@ -172,8 +177,7 @@ def cell_key(cell: Cell, setting: Setting) -> str:
     decided_by = {
         "version": VERSION, "dataset": setting.dataset, "label": setting.label, "recipe": recipe,
         "start": setting.started, "seed": cell.seed, "persons": list(setting.persons),
-        "tested": setting.tested, "real": contents((one.person, one.picture) for one in cell.real),
-        "generated": contents((one.person, one.picture) for one in cell.generated),
+        "tested": setting.tested, "pictures": contents(cell.pictures),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
 

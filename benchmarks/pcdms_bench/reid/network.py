@@ -24,7 +24,7 @@ from pcdms_bench.metrics.inception import DEVIATION, MEAN
 from pcdms_bench.metrics.networks import exact_float32
 from pcdms_data.types import InputError
 
-TRUNKS: dict[str, Callable[[], nn.Module]] = {
+TRUNKS: dict[str, Callable[[], ResNet]] = {
     "resnet50": lambda: resnet50(weights=None),
     "resnet10": lambda: ResNet(BasicBlock, [1, 1, 1, 1]),
 }
