@@ -71,6 +71,14 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
+class Searched:
+    """Pictures of the test, uint8 (N, 3, H, W) in the recipe's frame, and what each shows."""
+
+    pixels: Table
+    shown: Sequence[PersonPicture]
+
+
+@dataclass(frozen=True, eq=False)
 class Setting:
     """What all cells of a table share.
 
@@ -85,23 +93,13 @@ class Setting:
     started: str
     """SHA-256 of the start weights, empty for a random start."""
     persons: Sequence[str]
-    query: TestPictures
-    gallery: TestPictures
+    query: Searched
+    gallery: Searched
     tested: str
     askable: int
     """Queries that have a match by another camera."""
     out: Path
     device: str
-
-
-@dataclass(frozen=True, eq=False)
-class TestPictures:
-    """Test pictures: uint8 (N, 3, H, W) in the recipe's frame, and whom and where each shows."""
-
-    __test__ = False  # no class of tests
-
-    pixels: Table
-    shown: Sequence[PersonPicture]
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,7 @@ def contents(pictures: Iterable[tuple[str, Picture]]) -> str:
     return digest.hexdigest()
 
 
-def _embedded(network: ReidNetwork, pictures: TestPictures, recipe: ReidRecipe) -> Embedded:
+def _embedded(network: ReidNetwork, pictures: Searched, recipe: ReidRecipe) -> Embedded:
     vectors = embed(network, pictures.pixels, recipe.chunk)
     persons = [one.person for one in pictures.shown]
     return Embedded(vectors, persons, [one.camera for one in pictures.shown])

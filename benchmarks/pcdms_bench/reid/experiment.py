@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pcdms_bench.device import resolve_device
-from pcdms_bench.progress import Progress
+from pcdms_bench.progress import Progress, State
 from pcdms_bench.reid.cells import (
     CELL,
     Cell,
     CellResult,
+    Searched,
     Setting,
-    TestPictures,
     contents,
     finish_cell,
     stored_row,
@@ -120,16 +120,16 @@ def run_experiment(
     write_json(out / COMMON, experiment.common)
     results = []
     for cell in experiment.cells:
-        state = progress.follow(f"training {cell.name}")
-
-        def show(step: int, steps: int, loss: float) -> None:
-            state(step, steps, f"loss {loss:.3f}")  # noqa: B023  (called while the cell trains)
-
+        show = _steps_shown(progress.follow(f"training {cell.name}"))
         result = finish_cell(cell, experiment.setting, show)
         write_reid(_rows(out), out / NAME)
         report(result)
         results.append(result)
     return results
+
+
+def _steps_shown(state: State) -> Callable[[int, int, float], None]:
+    return lambda step, steps, loss: state(step, steps, f"loss {loss:.3f}")
 
 
 def _recipe(request: ReidRequest) -> ReidRecipe:
@@ -149,8 +149,8 @@ def _setting(request: ReidRequest, recipe: ReidRecipe, split: PersonSplit) -> Se
         if not request.start.is_file():
             raise InputError(f"{request.start}: no such file, expected weights of torchvision")
         started = file_sha256(request.start)
-    query = _test_pictures(split.query, recipe)
-    gallery = query if split.gallery is split.query else _test_pictures(split.gallery, recipe)
+    query = _searched(split.query, recipe)
+    gallery = query if split.gallery is split.query else _searched(split.gallery, recipe)
     asking = askable(split.query, split.gallery)
     if not asking:
         raise InputError(
@@ -180,8 +180,8 @@ def _label(recipe: ReidRecipe, started: str, rule: str) -> str:
     return words if rule == RULES[0] else f"{words}, generated pictures for the rest alone"
 
 
-def _test_pictures(shown: Sequence[PersonPicture], recipe: ReidRecipe) -> TestPictures:
-    return TestPictures(decoded_pictures([one.picture for one in shown], recipe.frame), shown)
+def _searched(shown: Sequence[PersonPicture], recipe: ReidRecipe) -> Searched:
+    return Searched(decoded_pictures([one.picture for one in shown], recipe.frame), shown)
 
 
 def _cells(
