@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from bench_fixture import call
 
 from pcdms_bench.planning import prepare
@@ -172,7 +171,7 @@ def test_more_processes_add_only_what_is_missing(words, single, tmp_path):
     )  # fmt: skip
 
     def work(index):
-        with Progress(silent=True) as progress, torch.inference_mode():
+        with Progress(silent=True) as progress:
             plan = prepare(request, progress)
             outcomes[index] = execute(plan, progress, Threads(index, 3, barrier))
 

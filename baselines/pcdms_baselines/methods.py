@@ -81,6 +81,12 @@ def _limb_warp(name: str, setting: Setting) -> Method:
     return LimbWarp(setting.resolution, VARIANTS[name], setting.kernel, name)
 
 
+def _dense_warp(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.dense_warp import DenseWarp
+
+    return DenseWarp(setting.resolution, setting.split_gallery, setting.kernel, name)
+
+
 def _vae_roundtrip(name: str, setting: Setting) -> Method:
     from pcdms_baselines.vae_roundtrip import VaeRoundtrip
 
@@ -117,6 +123,10 @@ METHODS: dict[str, MethodEntry] = {
     "target-copy": MethodEntry(
         "target-copy", "the target picture itself: the best value of every metric", "ceiling",
         _target_copy,
+    ),
+    "dense-warp": MethodEntry(
+        "dense-warp", "the source on the target's exact surface (embedded people only)", "ceiling",
+        _dense_warp,
     ),
     "vae-roundtrip": MethodEntry(
         "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",

@@ -17,7 +17,7 @@ from pcdms_reports.scores import to_rows
 COMPARABLE = ("dataset", "split", "resolution", "protocol", "selection")
 ROW = ("method", "stages", "run", "stage")
 STAGE_ORDER = ("prior", "inpaint", "refine", "final")
-CEILINGS = ("target-copy", "vae-roundtrip")
+CEILINGS = ("target-copy", "dense-warp", "vae-roundtrip", "vae-roundtrip-native")
 REFINED = "+refine"
 """How the name of a method ends whose pictures the stage `refine` of another one made over."""
 GROUPS = ("pictures", "prior", "cost")
