@@ -27,6 +27,7 @@ OTHERS = {
     "data/pcdms_data/people/MESH-LICENSE.md": "its origin and licence",
     "reports/pcdms_reports/templates": "HTML, CSS and script of the report page",
     "benchmarks/pcdms_bench/weights": "ST-LPIPS weights with licence and origin",
+    "benchmarks/pcdms_bench/skeleton": "what `new-method` writes: a method and its test",
     "pcdms/pretrained/people-tiny": "the shipped checkpoint: a folder per part, and its model card",
     "docs/people.png": "embedded people: four identities, seven views each",
     "docs/results.png": "pictures of the default run",

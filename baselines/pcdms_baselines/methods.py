@@ -47,7 +47,7 @@ class MethodEntry:
 
     name: str
     description: str
-    kind: Literal["floor", "ceiling", "learned"]
+    kind: Literal["floor", "ceiling", "learned", "own"]
     build: Callable[[str, Setting], Method]
     variants: tuple[str, ...] = ()
     draws: bool = False

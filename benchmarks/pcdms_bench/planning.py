@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from pcdms_bench.methods import (
     standard_names,
     weights_directory,
 )
+from pcdms_bench.own_methods import with_own_methods
 from pcdms_bench.processes import device_of_process
 from pcdms_bench.progress import Progress
 from pcdms_bench.refine_over import Coarse, check_refined, over_names, refined_spec
@@ -84,6 +85,9 @@ class Plan:
 def prepare(request: RunRequest, progress: Progress) -> Plan:
     """Return the plan of a request; raises InputError on the first value that cannot be used."""
     protocols, metrics = check_request(request)
+    methods, own = with_own_methods(request.methods)
+    over_text, own_over = with_own_methods(request.refine_over)
+    request = replace(request, methods=methods, refine_over=over_text)
     names = (
         standard_names()
         if request.methods.strip() == "all"
@@ -95,7 +99,7 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
-    weights = _model_files(request)
+    weights = _model_files(request, own | own_over)
     seeds = range(request.seed, request.seed + request.repeat_seeds)
     planned: list[PlannedRun] = []
     for name in dict.fromkeys((*names, *over)):
@@ -184,13 +188,16 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
-def _model_files(request: RunRequest) -> ModelFiles:
-    """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name."""
+def _model_files(request: RunRequest, own: Mapping[str, Path]) -> ModelFiles:
+    """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name.
+
+    `own` = {method: its file}: a method of one's own is identified by its code.
+    """
     from pcdms.part_sources import given_parts
 
     root = weights_directory(request.preset, request.weights)
     given = given_parts(request.vae, request.encoders)
-    return ModelFiles(root, given, parse_method_weights(request.method_weights))
+    return ModelFiles(root, given, parse_method_weights(request.method_weights) | own)
 
 
 def _plan_run(

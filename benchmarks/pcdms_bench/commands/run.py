@@ -22,6 +22,7 @@ Examples:
   pcdms-bench run
   pcdms-bench run --methods pcdms,limb-warp --limit 400 --out runs/long
   pcdms-bench run --methods pcdms --refine-over limb-warp
+  pcdms-bench run --methods my_method/method.py:MyMethod,copy-source
   pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
 """
 
@@ -40,7 +41,10 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option("--split", default="test", show_default=True, help="test, val or train.")
 @click.option("--resolution", help="Output frame HEIGHTxWIDTH [default: the dataset's own].")
 @click.option(
-    "--methods", default=DEFAULT_METHODS, show_default=True, help="Comma-separated methods, or all."
+    "--methods",
+    default=DEFAULT_METHODS,
+    show_default=True,
+    help="Comma-separated methods, or all; FILE.py:CLASS is a method of your own.",
 )
 @click.option(
     "--stages",
