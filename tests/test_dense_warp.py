@@ -115,8 +115,9 @@ def test_what_the_source_hides_is_filled_as_documented():
     kinds = set()
     for pixel in lost[::7]:
         colours = []
-        for i in np.flatnonzero(target.pixel == pixel):
-            apart = np.linalg.norm(rest - target.rest[i] * [-1, 1, 1], axis=1)
+        samples = np.flatnonzero(target.pixel == pixel)
+        for i in samples:
+            apart = np.linalg.norm(rest - target.rest[samples[0]] * [-1, 1, 1], axis=1)
             near = int(apart.argmin())
             reach = TWIN_REACH + 2 / seen.scene.camera.scale
             if apart[near] < reach and garment[near] == target.garment[i]:

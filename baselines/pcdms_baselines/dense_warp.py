@@ -73,7 +73,7 @@ def _unseen(
     hidden: NDArray[np.intp],
 ) -> Colours:
     """Colours (n, 3) of the target's samples `hidden`, which the source does not show."""
-    # One sample of each pixel is enough to find a colour by.
+    # In both pictures one sample of each pixel is enough to look for by its place.
     known = np.unique(seen.pixel, return_index=True)[1]
     known = known[filled.reshape(-1)[seen.pixel[known]]]
     out = np.empty((len(hidden), 3))
@@ -86,11 +86,14 @@ def _unseen(
     for label in np.intersect1d(of_shown, wanted):
         out[wanted == label] = shown[of_shown == label].mean(axis=0)
     reach = TWIN_REACH + 2 / seen.scene.camera.scale
-    mirrored = target.rest[hidden] * np.array([-1, 1, 1], dtype=np.float32)
-    distance, twin = cKDTree(seen.rest[known]).query(mirrored, distance_upper_bound=reach)
-    found = np.flatnonzero(np.isfinite(distance))
-    found = found[of_shown[twin[found]] == wanted[found]]
-    out[found] = shown[twin[found]]
+    _, first, pixel = np.unique(target.pixel[hidden], return_index=True, return_inverse=True)
+    mirrored = target.rest[hidden[first]] * np.array([-1, 1, 1], dtype=np.float32)
+    tree = cKDTree(seen.rest[known], balanced_tree=False, compact_nodes=False)
+    distance, near = tree.query(mirrored, distance_upper_bound=reach)
+    found = np.flatnonzero(np.isfinite(distance)[pixel])
+    twin = near[pixel[found]]
+    same = of_shown[twin] == wanted[found]
+    out[found[same]] = shown[twin[same]]
     return out
 
 
