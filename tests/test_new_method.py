@@ -186,6 +186,19 @@ def test_the_test_outside_a_checkout_passes_too(own, tmp_path):
     assert "5 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.usefixtures("cache")
+def test_the_ten_lines_of_the_readme_are_a_method(tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    code = next(part for part in readme.split("```python\n")[1:] if "class Mirrored" in part)
+    code = code.split("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    (tmp_path / "mirrored.py").write_text(code)
+    result = run(tmp_path / "runs", f"{tmp_path / 'mirrored.py'}:Mirrored")
+    assert result.exit_code == 0, result.output
+    frame = load_scores(tmp_path / "runs" / "scores.csv")
+    assert frame["n"].tolist() == [3]
+
+
 def test_a_second_call_is_refused(own, tmp_path):
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     result = call("new-method", "my-method")

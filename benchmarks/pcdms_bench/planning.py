@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -188,7 +188,7 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
-def _model_files(request: RunRequest, own: Mapping[str, Path]) -> ModelFiles:
+def _model_files(request: RunRequest, own: dict[str, Path]) -> ModelFiles:
     """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name.
 
     `own` = {method: its file}: a method of one's own is identified by its code.
