@@ -35,7 +35,8 @@ def method_rows(root: Path | None = None) -> list[Row]:
         for name in (entry.name, *entry.variants):
             reason = None
             if not entry.name.startswith("nearest-pose"):  # needs the pairs' own training split
-                reason = make_baseline(name, (96, 64)).unavailable()
+                frame = (256, 176) if entry.kind == "external" else (96, 64)
+                reason = make_baseline(name, frame).unavailable()
             rows.append(Row(name, f"{entry.kind}: {entry.description}", reason))
     return rows
 
@@ -113,6 +114,23 @@ def estimator_rows(root: Path | None = None) -> list[Row]:
     ]
 
 
+def repository_rows(root: Path | None = None) -> list[Row]:
+    """Return the official repositories: licence, versions, weights, and what to know of each."""
+    from pcdms_baselines.external.recipe import recipe_of
+    from pcdms_baselines.methods import external_names, make_baseline
+
+    rows = []
+    for name in external_names():
+        recipe = recipe_of(name)
+        parts = (
+            f"{recipe.repository} at {recipe.commit}", f"licence: {recipe.licence}", recipe.era,
+            f"weights: {recipe.weights_from}", *recipe.notes,
+        )  # fmt: skip
+        reason = make_baseline(name, recipe.cases[0].frame).unavailable()
+        rows.append(Row(name, "; ".join(parts), reason))
+    return rows
+
+
 def suite_rows(root: Path | None = None) -> list[Row]:
     """Return the shipped suites: files of options for `run`."""
     folder = Path(__file__).parent / "suites"
@@ -127,6 +145,7 @@ LISTS: dict[str, Callable[[Path | None], list[Row]]] = {
     "metrics": metric_rows,
     "namings": naming_rows,
     "estimators": estimator_rows,
+    "repositories": repository_rows,
     "suites": suite_rows,
 }
 """What `pcdms-bench list` can list."""
