@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from pcdms_baselines.external.child import child_environment
@@ -80,9 +79,8 @@ def find_interpreter(recipe: Recipe, given: Given, clone: Path) -> Interpreter |
     return probed
 
 
-@lru_cache(maxsize=64)
 def _probe(path: Path, packages: tuple[str, ...], clone: Path) -> Interpreter | str:
-    """Ask an interpreter, once in this process, for its version and for modules it cannot find."""
+    """Ask an interpreter for its version and for the modules that it cannot find."""
     command = [str(path), "-c", _PROBE, *packages]
     try:
         done = subprocess.run(

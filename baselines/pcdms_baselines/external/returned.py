@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from pcdms_baselines.external.recipe import Box, Case
 from pcdms_baselines.external.workplace import returned_files, stays_inside
-from pcdms_data.images import load_picture, save_picture
+from pcdms_data.images import Pixels, load_picture, resize, save_picture, to_uint8
 from pcdms_data.pair_names import Known, pair_of_name
 from pcdms_data.picture_check import picture_size
 from pcdms_data.types import InputError, Picture, PictureError, flat_stem
@@ -82,12 +84,13 @@ class Returned:
             if not stays_inside(path, self.work):
                 raise PictureError(f"{path.name} is a link out of the work folder")
             crops = self._crops(path, todo)
+            pixels = load_picture(Picture(path.name, path))
         except InputError as error:
             reason = str(error).replace(f"{self.work}/", "")
             self.problems |= dict.fromkeys(todo, reason)
             return
         for pair_id, crop in crops.items():
-            self._write(pair_id, Picture(path.name, path, crop=crop))
+            self._write(pair_id, _cut(pixels, crop))
 
     def _parts(self, name: str) -> dict[str, Box | None]:
         """Return {pair id: place in the sheet, None without sheets} of a file of this name."""
@@ -118,12 +121,16 @@ class Returned:
         form = next(form for form in self.case.forms if form.size == size)
         return dict.fromkeys(parts, form.crop)
 
-    def _write(self, pair_id: str, picture: Picture) -> None:
-        try:
-            pixels = load_picture(picture, self.frame, self.kernel)
-        except PictureError as error:
-            self.problems[pair_id] = str(error).replace(f"{self.work}/", "")
-            return
+    def _write(self, pair_id: str, pixels: Pixels) -> None:
+        if pixels.shape[:2] != self.frame:
+            pixels = to_uint8(resize(pixels, self.frame, self.kernel))
         save_picture(self.wanted[pair_id], pixels)
         self.problems.pop(pair_id, None)
         self.done.add(pair_id)
+
+
+def _cut(pixels: Pixels, box: Box | None) -> Pixels:
+    if box is None:
+        return pixels
+    left, top, right, bottom = box
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
