@@ -1,7 +1,7 @@
 """A stand-in for somebody's repository: a small program with its own package called `data`.
 
 Its interpreter is a fresh environment without any package, so the program decodes nothing and
-writes PNG with the standard library. What it does besides is told by the file `behaviour.json` in
+writes PNG with the standard library. What it does besides is told by the file `behaviour.txt` in
 the clone.
 """
 
@@ -26,7 +26,7 @@ import data
 from data.pairs import read_pairs
 from data.png import write_png
 
-said = json.load(open("behaviour.json"))
+said = json.load(open("behaviour.txt"))
 options = argparse.ArgumentParser()
 for name in ("--pairLst", "--name", "--results_dir", "--dataroot", "--which_epoch", "--phase"):
     options.add_argument(name)
@@ -131,8 +131,8 @@ def make_repository(folder: Path, weights: bytes | None = b"w" * 40) -> Path:
 
 
 def behave(folder: Path, **said: object) -> None:
-    """Say how the program is to behave; nothing: as it should."""
-    (folder / "behaviour.json").write_text(json.dumps(said))
+    """Say how the program is to behave; nothing: as it should. Not part of the clone's state."""
+    (folder / "behaviour.txt").write_text(json.dumps(said))
 
 
 def make_market(root: Path, people: int = 2, pictures: int = 2) -> Path:

@@ -185,7 +185,9 @@ def test_cfld_saves_what_its_metric_is_given_in_the_order_of_the_list(pairs, tmp
     assert levels.tolist() == [3.0, 13.0, 23.0, 33.0]
 
 
-@pytest.mark.parametrize(("width", "size"), [(384, "S"), (1024, "L")])
+@pytest.mark.parametrize(
+    ("width", "size"), [(384, "S"), pytest.param(1024, "L", marks=pytest.mark.slow)]
+)
 def test_x_mdpt_runs_past_its_stop_in_the_size_of_its_weights(width, size, pairs, tmp_path):
     many = list(pairs)
     files = {
