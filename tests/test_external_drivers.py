@@ -5,6 +5,7 @@ pictures of which it can be told which pair, which role and which order they wer
 published weights and networks are not part of this.
 """
 
+import ast
 import importlib.util
 import sys
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tiny_pairs import make_gallery, make_pairs
 
 from pcdms_baselines.external.clone import Given
 from pcdms_baselines.external.method import LOG, External
-from pcdms_baselines.external.recipe import recipe_of
+from pcdms_baselines.external.recipe import DRIVERS, recipe_of
 from pcdms_data.images import load_picture, png_bytes, write_atomically
 from pcdms_data.layouts.picture_files import jpeg_bytes
 from pcdms_data.types import Picture, make_pair_id
@@ -289,3 +290,8 @@ def test_leffa_takes_the_pose_from_the_target_and_fetches_nothing(pairs, tmp_pat
     levels = made(method, pairs, tmp_path)
     expected = grey(pairs, "source") // 2 + grey(pairs, "target") // 10
     assert np.abs(levels - expected).max() < 2
+
+
+def test_drivers_are_written_for_old_interpreters():
+    for path in DRIVERS.glob("*.py"):
+        ast.parse(path.read_text(), feature_version=(3, 6))
