@@ -1,0 +1,84 @@
+"""Finished runs of a small folder data set, a study of them, and its server in this process."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+from bench_fixture import call, save_folder_dataset
+
+from pcdms_bench.study.server import StudyServer
+from pcdms_bench.study.store import StudyStore
+
+METHODS = ("copy-source", "limb-warp", "target-copy")
+FRAME = (64, 32)
+PICTURES = 4
+
+
+def make_runs(folder: Path, *more: object) -> Path:
+    """Run three methods on 36 pairs of 18 pictures; returns the output folder."""
+    root = save_folder_dataset(folder / "data", people=6, views=3)
+    out = folder / "runs"
+    result = call(
+        "run", "--dataset", "folder", "--root", root, "--methods", ",".join(METHODS),
+        "--resolution", "64x32", "--metrics", "l1", "--device", "cpu", "--out", out, *more,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def make_study(runs: Path, out: Path, *more: object) -> Path:
+    result = call("study", "make", runs, "--out", out, "--pictures", PICTURES, *more)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def rows(folder: Path, query: str, *values: object) -> list[tuple]:
+    with closing(sqlite3.connect(folder / "study.sqlite")) as database:
+        return database.execute(query, values).fetchall()
+
+
+@contextmanager
+def serving(folder: Path, raters: int = 2) -> Iterator[tuple[StudyServer, list[str]]]:
+    """Serve a study in a thread; yields the server and the raters' tokens."""
+    store = StudyStore(folder)
+    store.add_raters(raters)
+    server = StudyServer(folder, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server, list(store.tokens().values())
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def ask(
+    server: StudyServer, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], str]:
+    """Send one request; returns status, headers and text."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(http.client.HTTPConnection(*server.server_address[:2], timeout=20)) as connection:
+        connection.request(method, path, body, names)
+        response = connection.getresponse()
+        text = response.read().decode("utf-8", "replace")
+        return response.status, dict(response.getheaders()), text
+
+
+def post(server: StudyServer, token: str, question: str, answer: str) -> int:
+    body = urlencode({"question": question, "answer": answer}).encode()
+    kind = "application/x-www-form-urlencoded"
+    return ask(server, "POST", f"/{token}/answer", body, Content_Type=kind)[0]
+
+
+def question_of(page: str) -> tuple[str, list[str]]:
+    """The question on a page and the answers that it offers; ('', []) at the end."""
+    found = re.search(r'name="question" value="(\w+)"', page)
+    return (found[1] if found else "", re.findall(r'name="answer" value="(\w+)"', page))
