@@ -76,7 +76,7 @@ class Tab:
         self.wait(f"location.href === {json.dumps(address)} && document.readyState === 'complete'")
 
     def value(self, expression: str) -> object:
-        """The value of a JavaScript expression; asked by the debugger, whatever the page forbids."""
+        """The value of a JavaScript expression, asked past the page's own policy."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, (expression, found)
         return found["result"].get("value")

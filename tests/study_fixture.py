@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import re
 import sqlite3
 import threading
@@ -11,26 +12,47 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
-from bench_fixture import call, save_folder_dataset
+from bench_fixture import call, save_folder_dataset, save_noise
 
+from pcdms_bench.run_folder import SAMPLES, RunStatus, run_path, sample_name, write_text
+from pcdms_bench.spec import RunSpec
 from pcdms_bench.study.server import StudyServer
 from pcdms_bench.study.store import StudyStore
+from pcdms_data import load_pairs
 
-METHODS = ("copy-source", "limb-warp", "target-copy")
+METHODS = {"copy-source": "final", "limb-warp": "final", "pcdms": "inpaint+refine"}
+"""Method -> its stages."""
 FRAME = (64, 32)
 PICTURES = 4
 
 
-def make_runs(folder: Path, *more: object) -> Path:
-    """Run three methods on 36 pairs of 18 pictures; returns the output folder."""
+def make_runs(folder: Path) -> Path:
+    """Leave three finished runs on 36 pairs of 18 pictures, of random pixels; returns their folder.
+
+    `pcdms` has a stage that is not the last one, with other pictures.
+    """
     root = save_folder_dataset(folder / "data", people=6, views=3)
-    out = folder / "runs"
-    result = call(
-        "run", "--dataset", "folder", "--root", root, "--methods", ",".join(METHODS),
-        "--resolution", "64x32", "--metrics", "l1", "--device", "cpu", "--out", out, *more,
+    for number, (method, stages) in enumerate(METHODS.items()):
+        save_run(folder / "runs", root, method, stages, 1000 * (number + 1))
+    return folder / "runs"
+
+
+def save_run(out: Path, root: Path, method: str, stages: str, seed: int, samples: int = 1) -> Path:
+    """Leave one finished run with `samples` pictures of noise per pair and stage."""
+    spec = RunSpec(
+        dataset="folder", size="", data_seed=0, split="test", resolution="64x32", method=method,
+        stages=stages, preset="", weights="", seed=0, samples=samples,
+        selection="first" if samples == 1 else "oracle-ssim", steps=None, guidance=None,
+        guidance_rescale=None, null="", final_sigma="", dtype="", chunk=None, refine_over="",
     )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    return out
+    place = run_path(out, spec)
+    ids = [pair.pair_id for pair in load_pairs("folder", root=root, resolution=FRAME)]
+    for stage, pair_id, sample in itertools.product(stages.split("+"), ids, range(samples)):
+        path = place / SAMPLES / stage / sample_name(pair_id, sample)
+        save_noise(path, seed := seed + 1, FRAME)
+    write_text(place / "spec.json", spec.to_json())
+    RunStatus("complete", root=str(root), layout="folder", pair_ids=ids).write(place)
+    return place
 
 
 def make_study(runs: Path, out: Path, *more: object) -> Path:

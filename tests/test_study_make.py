@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from bench_fixture import call, error_line, save_noise
-from study_fixture import FRAME, METHODS, PICTURES, make_runs, make_study, rows
+from study_fixture import FRAME, METHODS, PICTURES, make_runs, make_study, rows, save_run
 
 from pcdms_bench.study.competitors import find_competitors
 from pcdms_bench.study.making import make_study as write_study
@@ -87,7 +87,7 @@ def test_every_method_has_a_round_of_as_many_real_as_generated_pictures(runs, tm
         assert len(set(pairs["generated"])) == PICTURES
         generated[method] = pairs["generated"]
         assert not set(targets) & {pair.partition("_to_")[2] for pair in pairs["generated"]}
-    assert generated["copy-source"] == generated["limb-warp"] == generated["target-copy"]
+    assert generated["copy-source"] == generated["limb-warp"] == generated["pcdms"]
     cases = [row[3] for row in drawn if row[0] == "choose"]
     assert len(set(cases)) == PICTURES
     assert not set(cases) & set(generated["limb-warp"])
@@ -95,7 +95,10 @@ def test_every_method_has_a_round_of_as_many_real_as_generated_pictures(runs, tm
 
 def test_pictures_are_those_of_the_runs_and_of_the_dataset_in_one_size(runs, tmp_path):
     folder = make_study(runs, tmp_path / "s")
-    places = {path.parent.name: path / "samples" / "final" for path in runs.glob("*/*/*/")}
+    places = {
+        path.parent.name: path / "samples" / METHODS[path.parent.name].split("+")[-1]
+        for path in runs.glob("*/*/*/")
+    }
     roles = []
     for part, method, truth, pair, role, maker, found in shown(folder):
         assert found.shape == (*FRAME, 3)
@@ -197,6 +200,21 @@ def test_two_runs_of_one_method_are_told_apart_by_their_hash(runs, changed, tmp_
     assert len({one.method for one in found}) == 2
 
 
+def test_the_chosen_sample_is_shown_where_a_run_chose_one(runs, tmp_path):
+    root = runs.parent / "data"
+    place = save_run(tmp_path / "runs", root, "limb-warp", "final", 9000, samples=2)
+    for path in (place / "samples" / "final").glob("*.1.png"):
+        target = path.name.removesuffix(".1.png").partition("_to_")[2]
+        shutil.copy(root / "pictures" / f"{target}.png", path)  # no other sample is as good
+    for _, _, truth, pair, _, _, found in shown(make_study(place, tmp_path / "s")):
+        assert truth
+        np.testing.assert_array_equal(found, target_of(runs, pair))
+    next((place / "samples" / "final").glob("*.1.png")).unlink()
+    (place / "selection.csv").unlink()
+    result = call("study", "make", place, "--out", tmp_path / "t", "--pictures", PICTURES)
+    assert (result.exit_code, "limb-warp has no picture" in result.stderr) == (1, True)
+
+
 def test_an_error_leaves_no_half_written_study(runs, tmp_path):
     competitors, pairs = find_competitors([runs])
     drawn = draw_questions(competitors, pairs, 2, 0)
@@ -228,6 +246,6 @@ def test_the_tables_are_those_of_the_contract(runs, tmp_path):
     ]
     assert made == re.findall(r"CREATE TABLE (\w+)", SCHEMA)
     assert rows(folder, "SELECT method, stage FROM methods ORDER BY place") == [
-        (method, "final") for method in METHODS
+        (method, stages.split("+")[-1]) for method, stages in METHODS.items()
     ]
     assert (folder / "study.sqlite").stat().st_mode & 0o077 == 0

@@ -128,12 +128,19 @@ def serve(folder: Path, host: str, port: int, raters: int) -> int:
 
     from pcdms_bench.study.server import StudyServer
     from pcdms_bench.study.store import StudyStore
+    from pcdms_data.types import InputError
 
     # A server in the background is ended by `kill`, which should be as clean as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     store = StudyStore(folder)
     store.add_raters(raters)
-    server = StudyServer(folder, host, port)
+    try:
+        server = StudyServer(folder, host, port)
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"cannot listen on host {host!r} port {port}: {error}; expected an address of this "
+            "machine and a free port"
+        ) from None
     try:
         _print_links(server, store)
         server.serve_forever()

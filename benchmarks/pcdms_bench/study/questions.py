@@ -43,8 +43,10 @@ def draw_questions(
     which any picture is missing or cannot be decoded is left out and reported.
     Raises InputError where `count` pictures are not there.
     """
+    # In an order of their own first: two runs may list the same pairs differently.
+    known = sorted(pairs, key=lambda pair: pair.pair_id)
     order = np.random.default_rng((seed, len(pairs))).permutation(len(pairs))
-    shuffled = [pairs[i] for i in order]
+    shuffled = [known[i] for i in order]
     ids = [pair.pair_id for pair in shuffled]
     problems = {
         pair_id: f"{one.method} has no picture"

@@ -75,7 +75,8 @@ class StudyRoutes:
             return not_found()
         if rest is None:
             done, total = self._store.progress()[rater]
-            return Response(200, HTML, start_page(place["token"], done, total, self._methods))
+            page = start_page(place["token"], done, total, self._methods)
+            return Response(200, HTML, page if done < total else end_page(total))
         if rest == "/question":
             return self._question(place["token"], rater)
         return not_found()

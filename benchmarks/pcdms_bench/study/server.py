@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,7 +56,10 @@ class StudyServer(ThreadingHTTPServer):
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/{token}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that went away is no error, and a trace may hold a token."""
+        """Note an error, but no client that went away; a trace could hold a token."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            sys.stderr.write(f"a request failed: {type(error).__name__}\n")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -82,6 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Send a refusal of the standard library in our words; nothing of the request returns."""
         status = 405 if code == HTTPStatus.NOT_IMPLEMENTED else int(code)
         self.close_connection = True
+        self.request_version = "HTTP/1.0"  # unset where the first line is nonsense
         self._send(problem(status, "The server does not understand this request."))
 
     def log_message(self, format: str, *args: object) -> None:
@@ -90,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, make: Callable[[], Response]) -> None:
         try:
             response = make()
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError) as error:
+            sys.stderr.write(f"the study cannot be read: {error}\n")
             response = problem(503, "The study cannot be read at the moment. Please try again.")
         self._send(response)
 
