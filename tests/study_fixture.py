@@ -24,6 +24,8 @@ METHODS = {"copy-source": "final", "limb-warp": "final", "pcdms": "inpaint+refin
 """Method -> its stages."""
 FRAME = (64, 32)
 PICTURES = 4
+FORM = "application/x-www-form-urlencoded"
+ANSWERS = "SELECT rater, question, answer FROM answers ORDER BY rater, question"
 
 
 def make_runs(folder: Path) -> Path:
@@ -96,8 +98,7 @@ def ask(
 
 def post(server: StudyServer, token: str, question: str, answer: str) -> int:
     body = urlencode({"question": question, "answer": answer}).encode()
-    kind = "application/x-www-form-urlencoded"
-    return ask(server, "POST", f"/{token}/answer", body, Content_Type=kind)[0]
+    return ask(server, "POST", f"/{token}/answer", body, Content_Type=FORM)[0]
 
 
 def question_of(page: str) -> tuple[str, list[str]]:
