@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdms_bench.device import resolve_device
+from pcdms_bench.external_options import externals_of, with_routed_weights
 from pcdms_bench.generation import generated_stages
 from pcdms_bench.methods import (
     Method,
@@ -84,25 +85,21 @@ class Plan:
 
 def prepare(request: RunRequest, progress: Progress) -> Plan:
     """Return the plan of a request; raises InputError on the first value that cannot be used."""
-    protocols, metrics = check_request(request)
-    methods, own = with_own_methods(request.methods)
-    over_text, own_over = with_own_methods(request.refine_over)
-    request = replace(request, methods=methods, refine_over=over_text)
-    names = (
-        standard_names()
-        if request.methods.strip() == "all"
-        else split_names("method", request.methods, method_names())
-    )
+    request, own = _with_registered(request)
+    names = split_names("method", request.methods, method_names(), standard_names())
     over = over_names(request.refine_over)
+    every = tuple(dict.fromkeys((*names, *over)))
+    request = with_routed_weights(request, (*every, "pcdms") if over else every)
+    protocols, metrics = check_request(request)
     device = device_of_process(resolve_device(request.device))
     pairs = load_request_pairs(request, progress)
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
-    weights = _model_files(request, own | own_over)
+    weights = _model_files(request, every, own)
     seeds = range(request.seed, request.seed + request.repeat_seeds)
     planned: list[PlannedRun] = []
-    for name in dict.fromkeys((*names, *over)):
+    for name in every:
         for seed in seeds:
             seeded = replace(request, seed=seed)
             planned.append(_plan_run(name, seeded, pairs, gallery, weights, device))
@@ -115,6 +112,13 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     )
     _check_roots(plan)
     return plan
+
+
+def _with_registered(request: RunRequest) -> tuple[RunRequest, dict[str, Path]]:
+    """Return the request with the user's own methods by their names, and {name: its file}."""
+    methods, own = with_own_methods(request.methods)
+    over, more = with_own_methods(request.refine_over)
+    return replace(request, methods=methods, refine_over=over), own | more
 
 
 def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -188,8 +192,8 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
-def _model_files(request: RunRequest, own: dict[str, Path]) -> ModelFiles:
-    """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name.
+def _model_files(request: RunRequest, names: Sequence[str], own: dict[str, Path]) -> ModelFiles:
+    """Return where the model of `pcdms` lies, and what the options name of the methods `names`.
 
     `own` = {method: its file}: a method of one's own is identified by its code.
     """
@@ -197,7 +201,8 @@ def _model_files(request: RunRequest, own: dict[str, Path]) -> ModelFiles:
 
     root = weights_directory(request.preset, request.weights)
     given = given_parts(request.vae, request.encoders)
-    return ModelFiles(root, given, parse_method_weights(request.method_weights) | own)
+    weights = parse_method_weights(request.method_weights)
+    return ModelFiles(root, given, weights | own, externals_of(request, names, weights))
 
 
 def _plan_run(
@@ -212,7 +217,7 @@ def _plan_run(
     embedded = request.dataset in EMBEDDED
     spec = spec_for(name, request, pairs.resolution, embedded, weights, pairs.convention)
     train = gallery() if name in NEEDS_TRAINING else None
-    around = Surroundings(train, pairs.gallery, weights, device)
+    around = Surroundings(train, pairs.gallery, weights, device, pairs)
     method = make_method(spec, around)
     return PlannedRun(
         spec, run_path(request.out, spec), method, method.unavailable(),
@@ -226,7 +231,7 @@ def _plan_refined(
     """Return the stage `refine` over the pictures of `run`; raises InputError where it cannot."""
     coarse = Coarse(run.spec, run.folder)
     spec = refined_spec(run.spec, request, weights)
-    method = make_method(spec, Surroundings(None, None, weights, device, coarse.pictures))
+    method = make_method(spec, Surroundings(None, None, weights, device, None, coarse.pictures))
     check_refined(run.method, method, run.unavailable)
     return PlannedRun(spec, run_path(request.out, spec), method, None, weights, coarse)
 
