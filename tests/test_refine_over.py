@@ -256,6 +256,24 @@ def test_a_picture_that_depends_on_the_list_of_pairs_is_refused(weights, tmp_pat
     assert "depends on which pairs are run" in error_line(result)
 
 
+def test_the_pictures_of_an_official_repository_are_refined(weights, tmp_path):
+    """A program of its own makes them; `--weights` is the model directory of refine."""
+    import stand_in
+
+    python = stand_in.make_interpreter(tmp_path / "env")
+    root = stand_in.make_market(tmp_path / "market")
+    clone = stand_in.make_repository(tmp_path / "Pose-Transfer")
+    result = call(
+        "run", "--dataset", "market1501", "--root", root, "--methods", "patn-official", "--repo",
+        clone, "--interpreter", python, "--refine-over", "patn-official", "--weights", weights,
+        "--metrics", "ssim", "--device", "cpu", "--out", tmp_path / "runs",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = load_scores(tmp_path / "runs" / "scores.csv").set_index("method")
+    assert rows.loc[["patn-official", "patn-official+refine"], "status"].tolist() == ["ok", "ok"]
+    assert rows.loc["patn-official+refine", "n"] == len(refined(tmp_path / "runs", "patn-official"))
+
+
 def test_the_stage_list_is_no_option_of_pcdms(weights, tmp_path):
     result = run(tmp_path, weights, "--stages", "final+refine", over="")
     assert result.exit_code == 2
