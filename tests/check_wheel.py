@@ -27,6 +27,7 @@ NEEDED = (
     "pcdms_reports/templates/report.html.j2",
     "pcdms_reports/templates/report.css",
     "pcdms_reports/templates/report.js",
+    *(f"pcdms_bench/skeleton/{name}.txt" for name in ("package", "method", "test")),
     *(
         f"pcdms_bench/study/templates/{name}"
         for name in (
