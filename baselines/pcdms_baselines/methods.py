@@ -153,6 +153,10 @@ METHODS: dict[str, MethodEntry] = {
         "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
         _one_pass,
     ),
+    "cfld": MethodEntry(
+        "cfld", "coarse-to-fine latent diffusion (CVPR 2024), sampled", "learned", _sampled,
+        latent=True, draws=True,
+    ),
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from diffusers import UNet2DConditionModel
 from torch import nn
 
+from pcdms_baselines.cfld.ancestral import schedule_of
 from pcdms_baselines.cfld.appearance import AppearanceEncoder, Branch
 from pcdms_baselines.cfld.decoder import Decoder
 from pcdms_baselines.cfld.network import Cfld, ConditionNetwork
@@ -35,7 +36,7 @@ def fit(state: State, options: Options) -> tuple[nn.Module, State]:
     With the weights of both files the whole `Cfld`, with those of one that network alone.
     `options["cond"]` and `options["unet"]` tell what shapes cannot: `img_size` and `window_size`
     (int or [H, W]), `heads` of each branch, `decoder_heads`; `attention_heads` and
-    `norm_num_groups` of the UNet.
+    `norm_num_groups` of the UNet. `prediction` and `spacing` are those of the schedule.
     """
     inside = {key.removeprefix(UNET): v for key, v in state.items() if key.startswith(UNET)}
     if len(inside) == len(state):
@@ -43,7 +44,7 @@ def fit(state: State, options: Options) -> tuple[nn.Module, State]:
     condition = _condition(state, _part(options, "cond"))
     if not inside:
         return condition, state
-    return Cfld(condition, _unet(inside, _part(options, "unet"))), state
+    return Cfld(condition, _unet(inside, _part(options, "unet")), schedule_of(options)), state
 
 
 FORM = PublishedForm(entries=(), fit=fit, files=("pytorch_model.bin", "pytorch_model_1.bin"))

@@ -13,6 +13,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from pcdms_baselines.cfld.ancestral import PUBLISHED_SCHEDULE, Schedule
 from pcdms_baselines.cfld.appearance import AppearanceEncoder
 from pcdms_baselines.cfld.decoder import Decoder
 from pcdms_baselines.cfld.pose_encoder import PoseEncoder
@@ -55,27 +56,56 @@ class ConditionNetwork(nn.Module):
         self.learnable_vector = nn.Parameter(torch.randn(1, *self.decoder.query_feat.shape))
 
     def forward(self, source: Tensor, pose: Tensor) -> Conditions:
-        """Return the conditions of `source` (B, 3, H, W) in [-1, 1], `pose` (B, 21, H, W)."""
+        """Return the conditions of `source` (B, 3, H, W) in [-1, 1] and `pose` (B, 21, H, W).
+
+        Of n * B poses each source gets those at its place, and the conditions have n * B rows.
+        """
         features = self.backbone(source)
+        poses = len(pose) // len(source)
+        tokens = self.decoder(features[-1].flatten(2).transpose(1, 2))
         return Conditions(
-            tokens=self.decoder(features[-1].flatten(2).transpose(1, 2)),
+            tokens=tokens.repeat(poses, 1, 1),
             pose=self.pose_encoder(pose),
-            appearance=self.appearance_encoder(features),
+            appearance=[part.repeat(poses, 1, 1) for part in self.appearance_encoder(features)],
         )
 
 
 class Cfld(ConditionNetwork):
-    """The condition network with its UNet as `model`: both published files in one."""
+    """The condition network with its UNet as `model`: both published files in one.
 
-    def __init__(self, condition: ConditionNetwork, unet: UNet2DConditionModel) -> None:
+    `schedule` says what the UNet predicts.
+    """
+
+    def __init__(
+        self,
+        condition: ConditionNetwork,
+        unet: UNet2DConditionModel,
+        schedule: Schedule = PUBLISHED_SCHEDULE,
+    ) -> None:
         super().__init__(
             condition.backbone,
             condition.appearance_encoder,
             condition.pose_encoder,
             condition.decoder,
         )
-        self.model = unet
+        self.model, self.schedule = unet, schedule
 
     def predict(self, latents: Tensor, time: Tensor, given: Conditions) -> Tensor:
         """Return the UNet's output (B, C, h, w) under conditions for as many rows."""
         return predict(self.model, latents, time, given.tokens, given.pose, given.appearance)
+
+    def branches(self, given: Conditions) -> Conditions:
+        """Return the conditions of the three guidance branches, one after the other (3B rows).
+
+        First the learnable vector alone, then with the pose, then everything.
+        """
+        rows = len(given.tokens)
+        nothing = self.learnable_vector.to(given.tokens.dtype).expand(2 * rows, -1, -1)
+        return Conditions(
+            tokens=torch.cat([nothing, given.tokens]),
+            pose=[torch.cat([torch.zeros_like(part), part, part]) for part in given.pose],
+            appearance=[
+                torch.cat([part.new_zeros(2 * rows, *part.shape[1:]), part])
+                for part in given.appearance
+            ],
+        )
