@@ -114,20 +114,23 @@ def _appearance(state: State, options: Mapping[str, Any]) -> AppearanceEncoder:
     width = length(state, ("backbone.patch_embed.proj.weight", 0))
     number = count(state, f"{before}zero_conv_ins.")
     heads = options.get("heads", [None] * number)
+    if not isinstance(heads, list) or len(heads) != number:
+        given = len(heads) if isinstance(heads, list) else heads
+        raise InputError(f"the configuration has heads for {given} branches, expected {number}")
     branches = []
     for branch in range(number):
         entry, way_out = (f"{before}zero_conv_{way}.{branch}.weight" for way in ("ins", "outs"))
         wide = length(state, (entry, 1))
         inner = length(state, (entry, 0), (way_out, 1))
-        given = heads[branch] or max(1, inner // HEAD_WIDTH)
-        _check_heads(inner, given)
+        divided = heads[branch] or max(1, inner // HEAD_WIDTH)
+        _check_heads(inner, divided)
         branches.append(
             Branch(
                 stage=(max(1, wide // width)).bit_length() - 1,
                 width_in=wide,
                 inner=inner,
                 width_out=length(state, (way_out, 0)),
-                heads=given,
+                heads=divided,
             )
         )
     return AppearanceEncoder(branches, count(state, f"{before}blocks.0."))
