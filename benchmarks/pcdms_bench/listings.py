@@ -21,21 +21,25 @@ class Row:
 def method_rows(root: Path | None = None) -> list[Row]:
     """Return every method; the floor methods are always there, `pcdms` needs its weights."""
     from pcdms.method import PCDMsMethod
+    from pcdms_baselines.learned import shipped_weights
     from pcdms_baselines.methods import METHODS, make_baseline
     from pcdms_bench.methods import weights_directory
 
+    home = weights_directory("tiny", None)
     rows = [
         Row(
             "pcdms",
             "PCDMs in three stages: prior, inpaint, refine (--preset, --stages, --weights)",
-            PCDMsMethod(weights_directory("tiny", None)).unavailable(),
+            PCDMsMethod(home).unavailable(),
         )
     ]
     for entry in METHODS.values():
         for name in (entry.name, *entry.variants):
             reason = None
             if not entry.name.startswith("nearest-pose"):  # needs the pairs' own training split
-                reason = make_baseline(name, (96, 64)).unavailable()
+                weights = shipped_weights(entry.name)
+                vae = home / "vae" if entry.latent else None
+                reason = make_baseline(name, (96, 64), vae=vae, weights=weights).unavailable()
             rows.append(Row(name, f"{entry.kind}: {entry.description}", reason))
     return rows
 
