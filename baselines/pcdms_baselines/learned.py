@@ -46,6 +46,12 @@ class WeightForm:
         whole = bool(files) and all((path / name).is_file() for name in files)
         return path.is_dir() and not whole
 
+    @property
+    def wanted(self) -> str:
+        """What the authors' weights are, in words."""
+        files = self.published_files
+        return f"a folder with {' and '.join(files)}" if files else f"the file {self.published_file}"
+
 
 @dataclass
 class LearnedWeights:
@@ -71,9 +77,9 @@ class LearnedWeights:
         if self.form.trained_here(self.path):
             lacking = [name for name in (CONFIG, WEIGHTS) if not (self.path / name).is_file()]
             if lacking:
-                return f"{self.path} lacks {' and '.join(lacking)}; or name the file {file}"
+                return f"{self.path} lacks {' and '.join(lacking)}; or name {self.form.wanted}"
         elif not self.path.exists():
-            return f"{self.path}: no such file, expected {file} of {self.name}"
+            return f"{self.path}: no such file, expected {self.form.wanted} of {self.name}"
         try:
             canvases = self._canvases()
         except InputError as error:
