@@ -131,7 +131,9 @@ def test_pose_tensors_equal_the_official_ones(name):
     assert np.array_equal(drawing(pose, (256, 256)), known["rgb"])
     maps = tensor[3:]
     assert np.abs(maps[:, ::8, ::8].transpose(1, 2, 0) - known["map_sub8"]).max() < 1e-6
-    assert np.abs(maps.sum((1, 2)) / known["map_sum"].clip(1) - 1)[known["map_sum"] > 0].max() < 1e-5
+    assert (
+        np.abs(maps.sum((1, 2)) / known["map_sum"].clip(1) - 1)[known["map_sum"] > 0].max() < 1e-5
+    )
 
 
 def test_a_joint_far_outside_is_drawn_as_far_as_the_canvas_reaches():

@@ -3,9 +3,9 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-import pcdms
 import pytest
 import torch
 from baseline_files import FOLDER, arrays, distance, needs_golden
@@ -13,6 +13,7 @@ from diffusers import DDPMScheduler
 from safetensors.torch import save_file
 from tiny_pairs import make_gallery, make_pairs
 
+import pcdms
 from pcdms_baselines import import_published
 from pcdms_baselines.cfld.ancestral import Schedule, guide, sample_latents
 from pcdms_baselines.cfld.presets import PRESETS, config_of, new_network
@@ -114,7 +115,7 @@ def test_three_branches_in_one_pass_equal_three_passes(scale):
 class Plain(torch.nn.Module):
     """An autoencoder whose pictures are the latents."""
 
-    config = {"scaling_factor": 1.0}
+    config: ClassVar = {"scaling_factor": 1.0}
 
     def decode(self, latents):
         self.sample = latents
@@ -147,12 +148,13 @@ def test_guidance_adds_pose_and_source_one_after_the_other():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A network as a training leaves it, its last convolutions filled so that all conditions act."""
+    """A network as a training leaves it, zero convolutions filled so that all conditions act."""
     folder = tmp_path_factory.mktemp("cfld")
     torch.manual_seed(0)
     network = new_network(PRESETS["tiny"], (96, 64))
-    for branch in (*network.appearance_encoder.zero_conv_ins, *network.appearance_encoder.zero_conv_outs):
-        torch.nn.init.normal_(branch.weight, std=0.3)
+    encoder = network.appearance_encoder
+    for convolution in (*encoder.zero_conv_ins, *encoder.zero_conv_outs):
+        torch.nn.init.normal_(convolution.weight, std=0.3)
     save_file(dict(network.state_dict()), folder / "model.safetensors")
     config = config_of(PRESETS["tiny"], (96, 64), (96, 64))
     (folder / "config.json").write_text(json.dumps(config))
@@ -253,7 +255,9 @@ def test_without_weights_the_next_step_is_named(tmp_path):
     (tmp_path / "pytorch_model.bin").touch()
     lacking = make_baseline("cfld", (256, 176), weights=tmp_path)
     assert "lacks config.json and model.safetensors" in lacking.unavailable()
-    assert "or name a folder with pytorch_model.bin and pytorch_model_1.bin" in lacking.unavailable()
+    assert (
+        "or name a folder with pytorch_model.bin and pytorch_model_1.bin" in lacking.unavailable()
+    )
 
 
 def test_runs_of_other_weights_have_other_names(tmp_path):

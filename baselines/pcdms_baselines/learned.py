@@ -50,16 +50,18 @@ class WeightForm:
     def wanted(self) -> str:
         """What the authors' weights are, in words."""
         files = self.published_files
-        return f"a folder with {' and '.join(files)}" if files else f"the file {self.published_file}"
+        return (
+            f"a folder with {' and '.join(files)}" if files else f"the file {self.published_file}"
+        )
 
 
 @dataclass
 class LearnedWeights:
     """The network of method `name` for pictures of `resolution` = (H, W).
 
-    `path` is the authors' file (their folder, where it takes several), or a folder with `config.json` and `model.safetensors` as a
-    training of this project leaves it: `frame` and `canvas` there, both [H, W], take the place of
-    the published ones.
+    `path` is the authors' file (their folder, where there are several), or a folder with
+    `config.json` and `model.safetensors` as a training of this project leaves it: `frame` and
+    `canvas` there, both [H, W], take the place of the published ones.
     """
 
     name: str

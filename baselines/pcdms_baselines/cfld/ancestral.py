@@ -1,7 +1,7 @@
 """The sampling loop of CFLD: ancestral DDPM steps, guided first by the pose, then by the source.
 
-Source: YanzuoLu/CFLD:pose_transfer_test.py, models/*.py. Every random draw is an argument, which the
-stock scheduler does not allow; its schedule and its arithmetic are kept.
+Source: YanzuoLu/CFLD:pose_transfer_test.py, models/*.py. Every random draw is an argument, which
+the stock scheduler does not allow; its schedule and its arithmetic are kept.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
 
-class DecoderBlock(BasicTransformerBlock):  # type: ignore[misc]
+class DecoderBlock(BasicTransformerBlock):
     """The queries look at the picture, then at each other; their positions are added twice."""
 
     def forward(self, x: Tensor, picture: Tensor, positions: Tensor) -> Tensor:

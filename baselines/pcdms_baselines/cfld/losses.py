@@ -46,6 +46,8 @@ class Drops:
     flips: float = 0.5
 
 
+PUBLISHED_DROPS = Drops()
+
 Encode = Callable[[Tensor, torch.Generator], Tensor]
 """(pictures (B, 3, H, W) in [-1, 1], generator) -> scaled latents (B, C, h, w)."""
 
@@ -53,7 +55,7 @@ Encode = Callable[[Tensor, torch.Generator], Tensor]
 class CfldLoss:
     """(module, rows, generator of randomness) -> the loss; all draws are from the generator."""
 
-    def __init__(self, drops: Drops = Drops(), encode: Encode | None = None) -> None:
+    def __init__(self, drops: Drops = PUBLISHED_DROPS, encode: Encode | None = None) -> None:
         self.drops, self.encode = drops, encode
 
     def __call__(self, module: nn.Module, rows: Any, generator: torch.Generator) -> Tensor:
@@ -76,9 +78,7 @@ class CfldLoss:
         made = module.predict(scheduler.add_noise(clean, noise, time), time, given)
         return F.mse_loss(made.float(), wanted.float())
 
-    def _dropped(
-        self, module: Cfld, given: Conditions, generator: torch.Generator
-    ) -> Conditions:
+    def _dropped(self, module: Cfld, given: Conditions, generator: torch.Generator) -> Conditions:
         """Return the conditions without what some rows lose."""
         place = torch.rand(len(given.tokens), generator=generator).to(given.tokens.device)
         drops = self.drops
@@ -95,7 +95,7 @@ class CfldLoss:
 
 
 def cubic_times(rows: int, generator: torch.Generator) -> Tensor:
-    """Return time steps int64 (rows,), floor((1 - u^3) * 1000): late, noisy ones come more often."""
+    """Return time steps int64 (rows,), floor((1 - u^3) * 1000): noisy ones come more often."""
     uniform = torch.rand(rows, generator=generator)
     return ((1 - uniform**3) * TIMES).long().clamp(max=TIMES - 1)
 

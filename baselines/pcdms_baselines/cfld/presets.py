@@ -5,7 +5,7 @@ Source of `paper`: YanzuoLu/CFLD:defaults/deepfashion.py, pose_transfer_train.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from diffusers import UNet2DConditionModel
@@ -23,7 +23,7 @@ from pcdms_baselines.cfld.appearance import (
     Branch,
 )
 from pcdms_baselines.cfld.decoder import Decoder
-from pcdms_baselines.cfld.losses import Drops
+from pcdms_baselines.cfld.losses import PUBLISHED_DROPS, Drops
 from pcdms_baselines.cfld.network import Cfld, ConditionNetwork
 from pcdms_baselines.cfld.pose_encoder import PUBLISHED_WIDTHS, PoseEncoder
 from pcdms_baselines.cfld.swin import PATCH, Size, Swin
@@ -49,9 +49,9 @@ class Preset:
     token_width: int
     decoder_depth: int
     decoder_heads: int
-    unet: dict[str, Any] = field(default_factory=dict[str, Any])
+    unet: dict[str, Any]
     schedule: Schedule = PUBLISHED_SCHEDULE
-    drops: Drops = Drops()
+    drops: Drops = PUBLISHED_DROPS
     steps: int = PUBLISHED_STEPS
     guidance: float = PUBLISHED_GUIDANCE
     frozen: bool = False

@@ -107,7 +107,6 @@ RECIPE = SampledRecipe(
         canvases={(256, 176): (256, 256), (512, 352): (256, 256)},
         misfit=misfit,
         published_files=("pytorch_model.bin", "pytorch_model_1.bin"),
-        
     ),
     inputs=inputs,
     sample=sample,

@@ -46,7 +46,7 @@ def relative_positions(window: Size) -> Tensor:
 
 
 def shift_mask(grid: Size, window: Size, shift: Size) -> Tensor:
-    """Return (windows, cells, cells): `MASKED` between cells that only the roll brought together."""
+    """Return (windows, cells, cells): `MASKED` between cells joined by the roll alone."""
     parts = torch.zeros(1, *grid, 1)
     bands = [
         (slice(0, -whole), slice(-whole, -moved or None), slice(-moved, None) if moved else None)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcdms_baselines.cfld.losses import CfldLoss
+from pcdms_baselines.cfld.losses import CfldLoss, Encode
 from pcdms_baselines.cfld.presets import PRESETS, config_of, new_network, smallest_cell
 from pcdms_baselines.cfld.pretrained_start import start_at_pretrained
 from pcdms_baselines.cfld.training_rows import LatentRows, PictureRows
@@ -48,7 +48,9 @@ def prepare(preset: str, pairs: Sequence[Pair], frame: Size, aids: Aids) -> Trai
     return Training(network, loss, PictureRows(pairs, canvas, LATENT_FRAME), export)
 
 
-def _encoder(vae: Any) -> Any:
+def _encoder(vae: Any) -> Encode:
+    """Return what draws scaled latents of pictures."""
+
     @torch.no_grad()
     def encode(pictures: Tensor, generator: torch.Generator) -> Tensor:
         found = vae.encode(pictures).latent_dist

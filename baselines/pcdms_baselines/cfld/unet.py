@@ -68,7 +68,7 @@ def with_queries(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     branches = {name: branch for branch, name in enumerate(query_attentions(unet))}
     for name, part in unet.named_modules():
         if isinstance(part, Attention):
-            part.set_processor(AddedQuery(branches.get(name)))  # type: ignore[arg-type]
+            part.set_processor(AddedQuery(branches.get(name)))
     return unet
 
 
