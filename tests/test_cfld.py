@@ -184,6 +184,22 @@ def test_published_training_changes_what_the_paper_counts():
     assert sum(name.startswith("model.") for name in learned) == 2 * 9
 
 
+def test_published_networks_fit_together():
+    with torch.device("meta"):
+        network = new_network(PRESETS["paper"], (256, 256))
+        given = network(torch.zeros(2, 3, 256, 256), torch.zeros(2, 21, 256, 256))
+        made = network.predict(
+            torch.zeros(6, 4, 64, 64), torch.zeros(6).long(), network.branches(given)
+        )
+    assert made.shape == (6, 4, 64, 64)
+    assert [tuple(part.shape[1:]) for part in given.appearance] == (
+        [(4096, 320)] * 3 + [(1024, 640)] * 3 + [(256, 1280)] * 3
+    )
+    assert [tuple(part.shape[1:]) for part in given.pose] == (
+        [(320, 64, 64), (640, 32, 32), (1280, 16, 16)]
+    )
+
+
 def test_tokens_of_a_branch_reach_the_query_of_one_attention_only(small):
     names = query_attentions(small.model)
     assert names[0] == "up_blocks.3.attentions.2.transformer_blocks.0.attn2"

@@ -206,6 +206,8 @@ def test_steps_and_guidance_are_the_folders_unless_given(folder, pairs, tmp_path
     assert written(made_by(folder, steps=2, guidance=1.0), pairs[:1], tmp_path / "same") == own
     assert written(made_by(folder, steps=3), pairs[:1], tmp_path / "steps") != own
     assert written(made_by(folder, guidance=3.0), pairs[:1], tmp_path / "guided") != own
+    with pytest.raises(InputError, match="1001 sampling steps were asked for, expected 1 to 1000"):
+        made_by(folder, steps=1001).generate(pairs[:1], tmp_path / "many", seed=0)
 
 
 def test_source_and_pose_are_squeezed_onto_the_published_square(tmp_path):

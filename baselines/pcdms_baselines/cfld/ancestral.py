@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pcdms_data.types import InputError
 
+TIMES = 1000
 PUBLISHED_STEPS = 50
 PUBLISHED_GUIDANCE = 2.0
 
@@ -36,6 +37,7 @@ class Schedule:
     def scheduler(self) -> DDPMScheduler:
         """Return the published noise schedule: Stable Diffusion's, without clipping."""
         return DDPMScheduler(
+            num_train_timesteps=TIMES,
             beta_start=0.00085,
             beta_end=0.012,
             beta_schedule="scaled_linear",

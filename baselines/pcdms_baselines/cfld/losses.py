@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pcdms_baselines.cfld.ancestral import TIMES
 from pcdms_baselines.cfld.network import Cfld, Conditions
-
-TIMES = 1000
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from pcdms_baselines.cfld.ancestral import (
     PUBLISHED_GUIDANCE,
     PUBLISHED_STEPS,
+    TIMES,
     guide,
     sample_latents,
 )
@@ -54,12 +55,15 @@ def sample(
     """Return pictures (B, 3, H, W), about [-1, 1], of the inputs of as many pairs.
 
     One start and a draw per step come from `draws`. With a guidance of 1 the full branch alone is
-    computed, which is what the three then add up to.
+    computed, which is what the three then add up to. Raises InputError on a number of steps that
+    the schedule does not have.
     """
     if not isinstance(network, Cfld) or vae is None:
         raise InputError("CFLD samples with both of its networks and an autoencoder")
     steps = PUBLISHED_STEPS if steps is None else steps
     scale = PUBLISHED_GUIDANCE if guidance is None else guidance
+    if not 1 <= steps <= TIMES:
+        raise InputError(f"{steps} sampling steps were asked for, expected 1 to {TIMES}")
     source, pose = inputs
     cells = tuple(side // FOLD for side in pose.shape[-2:])
     noise = torch.stack([draws((_channels(network), *cells)) for _ in range(steps + 1)])
