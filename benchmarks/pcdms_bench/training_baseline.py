@@ -38,8 +38,8 @@ SETTINGS = {
     },
 }  # fmt: skip
 """Settings by method and preset. DPTN's published training counts epochs, 100 at the full rate and
-100 falling to 0, with another optimiser for the discriminator at a tenth of the rate. CFLD's counts
-100, warms up from a tenth of the rate, and falls to a tenth of it at epoch 50, which is left out."""
+100 falling to 0, with another optimiser for the discriminator at a tenth of the rate. CFLD's warms
+up from a tenth of the rate and falls to a tenth at epoch 50 of 100, which no schedule here does."""
 
 TINY_PAIRS = 12_000
 TINY_FRAME = (96, 64)
