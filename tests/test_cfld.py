@@ -246,6 +246,19 @@ def test_windows_of_a_rectangle_mix_all_cells_but_keep_neighbours_apart():
     assert not reached[:, 4:].any()
 
 
+def test_dropped_blocks_are_left_out_of_rows_in_training_only():
+    torch.manual_seed(0)
+    network = filled(Swin((32, 32), 8, (1, 2), (2, 4), (4, 4), drop=0.5))
+    assert [block.drop for stage in network.layers for block in stage.blocks] == [0, 0.25, 0.5]
+    picture = torch.randn(1, 3, 32, 32).repeat(64, 1, 1, 1)
+    with torch.inference_mode():
+        still, drawn = network(picture), network.train()(picture)
+    assert still[1][0].allclose(still[1][1])
+    assert drawn[0].allclose(still[0])
+    kinds = {tuple(row.flatten()[:4].tolist()) for row in drawn[1]}
+    assert 8 <= len(kinds) <= 16
+
+
 def test_both_files_or_either_one_are_read(small, tmp_path):
     store(tmp_path, small)
     whole = import_published("cfld", tmp_path, OPTIONS)

@@ -164,6 +164,7 @@ def pretrained(tmp_path):
     """A folder with a UNet, and a Swin of half the window with the end of a classifier."""
     network = small_of((4, 4), (32, 32))
     (tmp_path / "unet").mkdir()
+    (tmp_path / "swin").mkdir()
     save_file(dict(network.model.state_dict()), tmp_path / UNET_FILE)
     classifier = {**network.backbone.state_dict(), "norm.weight": torch.ones(128)}
     classifier["head.weight"] = torch.ones(10, 128)
@@ -194,7 +195,7 @@ def test_published_training_starts_at_both_pretrained_networks(pretrained):
 def test_a_lacking_or_other_pretrained_network_is_named(pretrained, pairs):
     folder, _ = pretrained
     (folder / SWIN_FILE).rename(folder / "away.pth")
-    with pytest.raises(InputError, match=rf"{SWIN_FILE}: no such file, expected beside"):
+    with pytest.raises(InputError, match=rf"{SWIN_FILE.name}: no such file, expected beside"):
         start_at_pretrained(small_of((8, 8)), folder)
     (folder / "away.pth").rename(folder / SWIN_FILE)
     save_file({"conv_in.weight": torch.zeros(1)}, folder / UNET_FILE)

@@ -52,7 +52,10 @@ Encode = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class CfldLoss:
-    """(module, rows, generator of randomness) -> the loss; all draws are from the generator."""
+    """(module, rows, generator of randomness) -> the loss.
+
+    All draws are from the generator, but for the backbone's own, which are of torch's.
+    """
 
     def __init__(self, drops: Drops = PUBLISHED_DROPS, encode: Encode | None = None) -> None:
         self.drops, self.encode = drops, encode

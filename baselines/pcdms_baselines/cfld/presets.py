@@ -34,6 +34,7 @@ from pcdms_baselines.cfld.unet import PUBLISHED, query_attentions, with_queries
 class Preset:
     """Sizes of the networks, how they are trained, and how they are sampled.
 
+    `backbone_drop`: stochastic depth of the backbone in training.
     `frozen`: only the condition network and the keys and values of the UNet's way up are trained,
     as published; otherwise everything is, because nothing pretrained comes with it.
     """
@@ -54,6 +55,7 @@ class Preset:
     drops: Drops = PUBLISHED_DROPS
     steps: int = PUBLISHED_STEPS
     guidance: float = PUBLISHED_GUIDANCE
+    backbone_drop: float = 0.0
     frozen: bool = False
 
 
@@ -95,6 +97,7 @@ _PAPER = Preset(
     decoder_depth=8,
     decoder_heads=24,
     unet=PUBLISHED,
+    backbone_drop=0.2,
     frozen=True,
 )
 
@@ -107,7 +110,9 @@ without a pretrained UNet."""
 
 def new_network(preset: Preset, canvas: Size) -> Cfld:
     """Return untrained networks for source and poses of `canvas` = (H, W)."""
-    backbone = Swin(canvas, preset.width, preset.depths, preset.heads, preset.window)
+    backbone = Swin(
+        canvas, preset.width, preset.depths, preset.heads, preset.window, preset.backbone_drop
+    )
     last = backbone.grids[-1]
     decoder = Decoder(
         preset.queries,

@@ -22,7 +22,7 @@ from pcdms_baselines.published import report
 from pcdms_data.types import InputError
 
 UNET_FILE = Path("unet") / "diffusion_pytorch_model.safetensors"
-SWIN_FILE = "swin_base_patch4_window12_384_22k.pth"
+SWIN_FILE = Path("swin") / "swin_base_patch4_window12_384_22kto1k.pth"
 
 TABLE = ".relative_position_bias_table"
 COMPUTED = (".relative_position_index", ".attn_mask")
@@ -33,7 +33,8 @@ BEYOND = ("norm.", "head.")
 def start_at_pretrained(network: Cfld, folder: Path) -> None:
     """Copy the weights of both pretrained networks, which lie in `folder`, into `network`.
 
-    The folder is Stable Diffusion 1.5's with `vae` and `unet`, and Swin's file beside them.
+    The folder is laid out as the authors' `pretrained_models`: Stable Diffusion 1.5's `vae` and
+    `unet`, and `swin` with the file of Swin-B (384 pixels, windows of 12).
 
     Raises:
         InputError: a file is missing, or does not fit; the message lists the names.

@@ -7,7 +7,7 @@ YanzuoLu/CFLD:models/*.py. The names of the parts are those of the published fil
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import islice, product
 
 import torch
 from torch import Tensor, nn
@@ -105,13 +105,18 @@ class Mlp(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Window attention and MLP, both residual; the windows lie shifted where `shift` is not 0."""
+    """Window attention and MLP, both residual; the windows lie shifted where `shift` is not 0.
+
+    In training each of both is left out of a share `drop` of the rows (stochastic depth).
+    """
 
     attn_mask: Tensor | None
 
-    def __init__(self, width: int, grid: Size, window: Size, shift: Size, heads: int) -> None:
+    def __init__(
+        self, width: int, grid: Size, window: Size, shift: Size, heads: int, drop: float = 0.0
+    ) -> None:
         super().__init__()
-        self.grid, self.window, self.shift = grid, window, shift
+        self.grid, self.window, self.shift, self.drop = grid, window, shift, drop
         self.norm1 = nn.LayerNorm(width)
         self.attn = WindowAttention(width, window, heads)
         self.norm2 = nn.LayerNorm(width)
@@ -128,9 +133,16 @@ class SwinBlock(nn.Module):
         y = joined(self.attn(windows(y, self.window), self.attn_mask), self.window, self.grid)
         if down or right:
             y = y.roll((down, right), dims=(1, 2))
-        x = x + y.view(batch, cells, width)
-        result: Tensor = x + self.mlp(self.norm2(x))
+        x = x + self._kept(y.view(batch, cells, width))
+        result: Tensor = x + self._kept(self.mlp(self.norm2(x)))
         return result
+
+    def _kept(self, part: Tensor) -> Tensor:
+        """Return the rows that are not left out, stronger by as much as is missing."""
+        if not self.training or not self.drop:
+            return part
+        kept = torch.rand(len(part), 1, 1, device=part.device) >= self.drop
+        return part * kept / (1 - self.drop)
 
 
 class Merging(nn.Module):
@@ -155,14 +167,20 @@ class Stage(nn.Module):
     """Blocks of one size, every second one shifted, and the merging that leads to the next."""
 
     def __init__(
-        self, width: int, depth: int, grid: Size, window: Size, heads: int, last: bool
+        self,
+        width: int,
+        grid: Size,
+        window: Size,
+        heads: int,
+        drops: Sequence[float],
+        last: bool,
     ) -> None:
         super().__init__()
         fitted = (min(window[0], grid[0]), min(window[1], grid[1]))
         moved = tuple(w // 2 if w < g else 0 for w, g in zip(fitted, grid, strict=True))
         self.blocks = nn.ModuleList(
-            SwinBlock(width, grid, fitted, (moved[0], moved[1]) if odd % 2 else (0, 0), heads)
-            for odd in range(depth)
+            SwinBlock(width, grid, fitted, (moved[0], moved[1]) if odd % 2 else (0, 0), heads, drop)
+            for odd, drop in enumerate(drops)
         )
         self.downsample = None if last else Merging(width, grid)
 
@@ -191,7 +209,8 @@ class Swin(nn.Module):
     """Picture -> the features of every stage, as maps (B, C, h, w), before their merging.
 
     `picture` = (H, W) of the input; each stage halves the grid and doubles the width, and sides
-    must divide into windows. The defaults are the published Swin-B: 86,991,864 parameters.
+    must divide into windows. The defaults are the published Swin-B: 86,991,864 parameters. `drop`
+    is the share of rows without the last block in training; it grows from 0 at the first one.
     """
 
     def __init__(
@@ -201,6 +220,7 @@ class Swin(nn.Module):
         depths: Sequence[int] = (2, 2, 18, 2),
         heads: Sequence[int] = (4, 8, 16, 32),
         window: Size = (16, 16),
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.picture = picture
@@ -209,12 +229,17 @@ class Swin(nn.Module):
             (picture[0] // PATCH // 2**index, picture[1] // PATCH // 2**index)
             for index in range(len(depths))
         )
+        last = max(1, sum(depths) - 1)
+        shares = iter([drop * block / last for block in range(sum(depths))])
         self.layers = nn.ModuleList(
-            Stage(width * 2**index, depth, grid, window, count, index + 1 == len(depths))
+            Stage(
+                width * 2**index, grid, window, count, list(islice(shares, depth)),
+                index + 1 == len(depths),
+            )
             for index, (depth, grid, count) in enumerate(
                 zip(depths, self.grids, heads, strict=True)
             )
-        )
+        )  # fmt: skip
 
     def forward(self, picture: Tensor) -> list[Tensor]:
         """Return one (B, C, h, w) per stage; `picture` (B, 3, H, W) in [-1, 1]."""
