@@ -184,6 +184,10 @@ METHODS: dict[str, MethodEntry] = {
         "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
         _one_pass,
     ),
+    "cfld": MethodEntry(
+        "cfld", "coarse-to-fine latent diffusion (CVPR 2024), sampled", "learned", _sampled,
+        latent=True, draws=True,
+    ),
     "patn-official": _official("patn-official", "the program of tengteng95/Pose-Transfer"),
     "dptn-official": _official(
         "dptn-official", "the program of PangzeCheung/Dual-task-Pose-Transformer-Network"

@@ -349,6 +349,8 @@ def _weights_digest(mine: Path | None) -> str:
     from pcdms_baselines.learned import CONFIG, WEIGHTS
 
     parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
+    if not parts:
+        return folder_digest(mine)
     return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]
 
 
