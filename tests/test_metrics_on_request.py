@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
+from torchvision.models import squeezenet1_1
 
-from pcdms_bench import score_images
+from pcdms_bench import score_images, weights_store
 from pcdms_bench.metrics.catalog import METRICS, usual_metrics
 from pcdms_bench.metrics.kernel_distance import kernel_distance
 from pcdms_bench.metrics.neighbours import manifold_scores
-from pcdms_bench.metrics.networks import feature_network, metric_problem
+from pcdms_bench.metrics.networks import distance_network, feature_network, metric_problem
 from pcdms_bench.protocols import PROTOCOLS, protocol_for
 from pcdms_bench.scoring import chosen_metrics
 from pcdms_bench.suggestions import split_names
@@ -81,6 +85,26 @@ def test_what_the_user_must_supply_is_unavailable_with_the_next_step(pictures):
     assert frame["value"].isna().all()
     for reason in frame["reason"]:
         assert "PCDMS_WEIGHTS" in reason or "weights fetch" in reason
+
+
+def test_lpips_of_another_backbone_says_what_the_protocol_feeds_it(pictures, monkeypatch, tmp_path):
+    torch.manual_seed(0)
+    torch.save(squeezenet1_1(weights=None).state_dict(), tmp_path / "random.pth")
+    known = weights_store.KNOWN["lpips_squeeze"]
+    prefix = weights_store.file_digest(tmp_path / "random.pth")[:8]
+    monkeypatch.setitem(weights_store.KNOWN, "lpips_squeeze", replace(known, prefix=prefix))
+    monkeypatch.setenv(known.variable, str(tmp_path / "random.pth"))
+    monkeypatch.setenv("PCDMS_CACHE", str(tmp_path / "cache"))
+    distance_network.cache_clear()
+    wide = np.repeat(np.repeat(pictures[:4], 2, axis=1), 2, axis=2)
+    frame = score_images(
+        wide[:2], wide[2:], ["standard", "pcdms"], metrics=("lpips_squeeze",)
+    ).set_index("protocol")  # fmt: skip
+    distance_network.cache_clear()
+    usual, published = (row for _, row in frame.iterrows())
+    assert usual["reason"] == ""
+    assert published["reason"] == "fed with [0, 1] as this protocol feeds LPIPS"
+    assert usual["value"] != published["value"]
 
 
 @pytest.mark.parametrize("name", ON_REQUEST)

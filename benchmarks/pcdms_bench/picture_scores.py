@@ -20,6 +20,7 @@ from pcdms_bench.pair_metrics import takes_mask
 from pcdms_bench.picture_views import view_for
 from pcdms_bench.pose_metrics import POSE_METRICS
 from pcdms_bench.protocol_type import Protocol
+from pcdms_bench.protocols import STANDARD
 from pcdms_bench.reference_features import Reference, pass_together, reference_for, used_of
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
@@ -29,6 +30,8 @@ from pcdms_data.types import InputError, Picture
 
 DROPPING = ("lpips", "lpips_pcdms", "masked_lpips")
 """Pairwise metrics that lose the protocol's incomplete last LPIPS batch."""
+FED_AS_LPIPS = ("lpips_vgg", "lpips_squeeze")
+"""Metrics on request whose network gets what the protocol's LPIPS gets; the rows say so."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,9 @@ def _pairwise_score(
     extractor, reasons = measured.extractors.get(name, ""), list(lost)
     if name in measured.notes:
         reasons.append(measured.notes[name])
+    if name in FED_AS_LPIPS and protocol.lpips_input != STANDARD.lpips_input:
+        low, high = protocol.lpips_input
+        reasons.append(f"fed with [{low:g}, {high:g}] as this protocol feeds LPIPS")
     dropped = 0
     if name in DROPPING and protocol.lpips_drop_last:
         dropped = _drop_last(above, [task.pair_id for task in tasks], protocol.lpips_batch)
