@@ -59,6 +59,7 @@ SET_METRICS: dict[str, SetMetric] = {
     name: SetMetric(name, set_statistics.frechet, frechet_interval)
     for name in (
         "fid", "fid_paper", "fd_efficientnet_lite0", "fd_squeezenet_caffe", "fd_clip", "fd_dinov2",
+        "fd_given",
     )
 } | {
     f"{name}{suffix}": SetMetric(

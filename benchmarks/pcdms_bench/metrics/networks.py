@@ -276,6 +276,7 @@ FEATURE_NETWORKS: dict[str, Callable[[str], FeatureNetwork]] = {
     "fd_squeezenet_caffe": _user_network("open_squeezenet_caffe"),
     "fd_clip": _user_network("open_clip"),
     "fd_dinov2": _user_network("open_dinov2"),
+    "fd_given": _user_network("open_extractor"),
     "garment": _user_network("open_garment"),
 }
 """Set metric, or the network's own name -> what opens it on a device."""
@@ -315,6 +316,7 @@ NEEDED: dict[str, Callable[[], object]] = {
     "fd_squeezenet_caffe": partial(find_user_file, "squeezenet_caffe"),
     "fd_clip": partial(find_user_file, "clip"),
     "fd_dinov2": partial(find_user_file, "dinov2"),
+    "fd_given": partial(find_user_file, "extractor"),
 }
 """Metric -> what raises InputError where its file is missing; the others need none."""
 
