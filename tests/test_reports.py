@@ -273,6 +273,13 @@ def test_markdown_names_the_dataset_and_marks_best_and_second(out):
     assert len(widths) == 1
 
 
+def test_a_folder_of_pictures_has_no_split_and_one_pair_is_a_pair():
+    plain = {"dataset": "folder", "split": "", "n": 1, "n_expected": 1}
+    caption = stage_table(to_frame([row(**plain)])).caption
+    assert caption.startswith("folder, protocol standard@96x64, frame ")
+    assert ", 1 pair, " in caption
+
+
 def test_every_metric_of_the_contract_has_words():
     named = {
         "ssim", "ssim_win51", "psnr", "l1", "mae", "lpips", "lpips_pcdms", "fid", "fid_paper",

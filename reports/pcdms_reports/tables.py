@@ -246,12 +246,13 @@ def _caption(frame: pd.DataFrame, note: str) -> str:
             )
         fields[name] = found[0] if found else ""
     expected = sorted({int(count) for count in frame["n_expected"]})
-    parts = [fields["dataset"], f"{fields['split']} split"]
+    parts = [fields["dataset"], *([f"{fields['split']} split"] if fields["split"] else [])]
     if fields["protocol"]:
         parts.append(f"protocol {fields['protocol']}")
     if fields["resolution"]:
         parts.append(f"frame {fields['resolution']}")
-    parts.append(f"{expected[0]} pairs" if len(expected) == 1 else "rows differ in their pairs")
+    count = f"{expected[0]} {'pair' if expected[0] == 1 else 'pairs'}"
+    parts.append(count if len(expected) == 1 else "rows differ in their pairs")
     parts.append(_selection_words(fields["selection"], int(frame["samples"].max())))
     caption = ", ".join(parts)
     return f"{caption}. {note}" if note else caption
