@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdms_bench.device import resolve_device
+from pcdms_bench.generation import generated_stages
 from pcdms_bench.methods import (
     Method,
     ModelFiles,
@@ -22,6 +23,7 @@ from pcdms_bench.methods import (
 )
 from pcdms_bench.processes import device_of_process
 from pcdms_bench.progress import Progress
+from pcdms_bench.refine_over import Coarse, check_refined, over_names, refined_spec
 from pcdms_bench.request import RunRequest
 from pcdms_bench.run_folder import RunStatus, missing_pictures, run_path
 from pcdms_bench.spec import (
@@ -59,6 +61,8 @@ class PlannedRun:
     method: Method
     unavailable: str | None
     weights: ModelFiles | None
+    coarse: Coarse | None = None
+    """The run whose pictures are refined, under `--refine-over`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
         if request.methods.strip() == "all"
         else split_names("method", request.methods, method_names())
     )
+    over = over_names(request.refine_over)
     device = device_of_process(resolve_device(request.device))
     pairs = load_request_pairs(request, progress)
     if not len(pairs):
@@ -92,11 +97,13 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     gallery = training_gallery(request, progress)
     weights = _model_files(request)
     seeds = range(request.seed, request.seed + request.repeat_seeds)
-    planned = [
-        _plan_run(name, replace(request, seed=seed), pairs, gallery, weights, device)
-        for name in names
-        for seed in seeds
-    ]
+    planned: list[PlannedRun] = []
+    for name in dict.fromkeys((*names, *over)):
+        for seed in seeds:
+            seeded = replace(request, seed=seed)
+            planned.append(_plan_run(name, seeded, pairs, gallery, weights, device))
+            if name in over:
+                planned.append(_plan_refined(planned[-1], seeded, weights, device))
     # A method that draws nothing has one run whatever the seeds.
     runs = tuple({run.folder: run for run in planned}.values())
     plan = Plan(
@@ -206,6 +213,17 @@ def _plan_run(
     )  # fmt: skip
 
 
+def _plan_refined(
+    run: PlannedRun, request: RunRequest, weights: ModelFiles, device: str
+) -> PlannedRun:
+    """Return the stage `refine` over the pictures of `run`; raises InputError where it cannot."""
+    coarse = Coarse(run.spec, run.folder)
+    spec = refined_spec(run.spec, request, weights)
+    method = make_method(spec, Surroundings(None, None, weights, device, coarse.pictures))
+    check_refined(run.method, method, run.unavailable)
+    return PlannedRun(spec, run_path(request.out, spec), method, None, weights, coarse)
+
+
 def dataset_root(request: RunRequest) -> str:
     """Return the absolute folder of a dataset on disk, "" for an embedded one."""
     from pcdms_data.pairs import find_root
@@ -237,7 +255,7 @@ def _check_roots(plan: Plan) -> None:
 def pictures_to_make(run: PlannedRun, pairs: PairSet) -> int:
     """Return how many pictures the run still lacks, over its picture stages."""
     ids = [pair.pair_id for pair in pairs]
-    stages = [stage for stage in run.spec.stages.split("+") if stage not in ("truth", "prior")]
+    stages = [stage for stage in generated_stages(run.spec.stages) if stage != "prior"]
     return sum(
         sum(missing_pictures(run.folder, stage, ids, run.spec.samples).values()) for stage in stages
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pcdms_bench.audit.choices import Files
 from pcdms_bench.audit.files import generated_source, stored, target_source
+from pcdms_bench.generation import generated_stages
 from pcdms_bench.measuring import Task
 from pcdms_bench.picture_content import PersonMask
 from pcdms_bench.rescoring import stored_pairs
@@ -81,7 +82,7 @@ def run_subject(folder: Path, stage: str | None, root: Path | None, limit: int |
         raise InputError(f"{folder} holds {len(found)} runs, expected one of them: {runs}")
     place = found[0]
     spec, status = read_spec(place / "spec.json"), RunStatus.read(place)
-    stages = [name for name in spec.stages.split("+") if name not in ("prior", "truth")]
+    stages = [name for name in generated_stages(spec.stages) if name != "prior"]
     chosen = check_choice("stage", stage, stages) if stage else stages[-1]
     used_root = root or (Path(status.root) if status.root else None)
     pairs = []

@@ -21,6 +21,7 @@ EXAMPLES = """\b
 Examples:
   pcdms-bench run
   pcdms-bench run --methods pcdms,limb-warp --limit 400 --out runs/long
+  pcdms-bench run --methods pcdms --refine-over limb-warp
   pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
 """
 
@@ -130,6 +131,13 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     default="sigma_min",
     show_default=True,
     help="Last noise level of the sampler: sigma_min or zero.",
+)
+@click.option(
+    "--refine-over",
+    default="",
+    metavar="METHODS",
+    help="Comma-separated methods behind which the stage refine of pcdms runs too, as "
+    "METHOD+refine; they run themselves as well.",
 )
 @click.option(
     "--chunk",
