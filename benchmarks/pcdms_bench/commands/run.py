@@ -217,5 +217,7 @@ def run(dry_run: bool, as_json: bool, **options: Any) -> int:
         return 0
     print_run(result, as_json)
     if request.repeat_seeds > 1 and not result.over_seeds:
-        click.echo("--repeat-seeds: no number differs in its seed, nothing here is random", err=True)
+        click.echo(
+            "--repeat-seeds: no number differs in its seed, nothing here is random", err=True
+        )
     return result.exit_code
