@@ -30,6 +30,7 @@ from pcdms_bench.metrics.left_out import (
     kernel_distance_without,
     recall_without,
 )
+from pcdms_bench.metrics.neighbours import COVERAGE_NEIGHBOURS
 from pcdms_bench.protocol_type import Protocol
 from pcdms_bench.reference_features import Reference
 from pcdms_data.types import InputError
@@ -122,11 +123,11 @@ def precision_interval(compared: Compared) -> tuple[float, float] | None:
 def density_interval(compared: Compared) -> tuple[float, float] | None:
     """Resample the pairs of a mean."""
     around_each = set_statistics.manifold(compared.features, compared.reference).around
-    return _mean_interval(compared, around_each / set_statistics.COVERAGE_NEIGHBOURS)
+    return _mean_interval(compared, around_each / COVERAGE_NEIGHBOURS)
 
 
 def _mean_interval(compared: Compared, values: NDArray[np.float64]) -> tuple[float, float] | None:
-    above = np.bincount(compared.pairs, values)
+    above = np.bincount(compared.pairs, values).astype(np.float64)
     below = np.bincount(compared.pairs).astype(np.float64)
     return ratio_interval(above, below, compared.protocol.resamples)
 
