@@ -38,7 +38,7 @@ class Cell:
     """What stands in one place: numbers (several where sources disagree), or else words.
 
     `status` says why there is no number: `absent`, `unavailable`, `failed`, `not-recorded`; it is
-    empty for numbers and for columns of words.
+    empty for numbers and for columns of words. `notes` belong to the words; numbers have their own.
     """
 
     numbers: tuple[Number, ...] = ()
@@ -99,6 +99,8 @@ class Table:
                     f"{self.name}: row {row.label!r} has {len(row.cells)} cells, expected "
                     f"{len(self.columns)}"
                 )
+            if any(cell.numbers and cell.notes for cell in row.cells):
+                raise ValueError(f"{self.name}: row {row.label!r}: notes beside a number's own")
             for mark, notes in _led_to(row):
                 if mark not in letters or not all(1 <= n <= len(self.footnotes) for n in notes):
                     raise ValueError(

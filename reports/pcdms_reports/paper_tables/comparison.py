@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pcdms_reports.metric_words import MetricWords
+from pcdms_reports.paper_tables.lines import ORACLE
 from pcdms_reports.paper_tables.measured_rows import MeasuredRow
 from pcdms_reports.paper_tables.published_cells import PublishedCells
-from pcdms_reports.paper_tables.request import TableRequest
-from pcdms_reports.published import UNKNOWN, PublishedValue
+from pcdms_reports.published import UNKNOWN
 from pcdms_reports.table_model import ABSENT, Cell, Footnotes, Marks, Number, words
 
-PADDED = ("patn", "dptn")
+PADDING = ("patn", "dptn")
 """Protocols that put white columns beside a DeepFashion picture before SSIM."""
+NO_ORACLE = (
+    "no difference: the sample was chosen by the true target, which is not known of any other "
+    "method's published number"
+)
 
 
 def difference_cell(
@@ -18,25 +22,23 @@ def difference_cell(
     published: PublishedCells,
     method: str,
     shown: MetricWords,
-    request: TableRequest,
     marks: Marks,
     footnotes: Footnotes,
 ) -> Cell:
     """Return measured minus published, marked where the two were not made by one protocol.
 
-    There is none without both numbers, for a row that uses the target, and where the two are
-    different metrics under one name.
+    There is none without both numbers, for a row that uses the target, and for a sample chosen by
+    the target unless the published number may be of one as well.
     """
     score = row.scores.get(shown.name) if row is not None else None
     if row is None or score is None or score.value is None or row.bound:
         return ABSENT
-    protocol = row.protocol.partition("@")[0]
+    protocol = row.recipe
     value = published.value_for(method, shown.name, protocol)
     if value is None:
         return ABSENT
-    reason = _incomparable(row, protocol, value, shown, request)
-    if reason:
-        return words("–", "absent", footnotes.numbers(reason))
+    if row.selection == ORACLE and value.method != "PCDMs":
+        return words("–", "absent", footnotes.numbers(NO_ORACLE))
     meaning = ""
     if value.protocol != protocol:
         known = "unknown" if value.protocol == UNKNOWN else value.protocol
@@ -47,22 +49,3 @@ def difference_cell(
     gap = score.value - value.value
     text = f"{gap:+.{shown.digits}f}"
     return Cell((Number(text, gap, mark=marks.letter(meaning)),))
-
-
-def _incomparable(
-    row: MeasuredRow,
-    protocol: str,
-    value: PublishedValue,
-    shown: MetricWords,
-    request: TableRequest,
-) -> str:
-    """Return why no difference may be formed; empty where it may."""
-    padded = shown.name == "ssim" and request.dataset == "deepfashion"
-    if padded and (protocol in PADDED) != value.resolution.endswith("-padded"):
-        return f"no difference: SSIM of protocol {protocol} is of white-padded pictures"
-    if row.selection == "oracle-ssim" and value.method != "PCDMs":
-        return (
-            "no difference: the sample was chosen by the true target, which no other method's "
-            "published number is known to be"
-        )
-    return ""

@@ -11,6 +11,7 @@ from pcdms_reports.stage_model import BOUND_SIGN
 
 WHOLE = ("final", "prior+inpaint+refine")
 """Stages that a label need not name."""
+ORACLE = "oracle-ssim"
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,17 @@ class Line:
 
     @property
     def block(self) -> int:
-        """Return which block the row stands in: published methods, measured ones, bounds."""
-        return 2 if self.bound else 0 if self.method else 1
+        """Return which block the row stands in: published, measured only, oracle, bounds."""
+        if self.bound:
+            return 3
+        if self.oracle:
+            return 2
+        return 0 if self.method else 1
+
+    @property
+    def oracle(self) -> bool:
+        """Return whether the sample that counts was chosen by the true target."""
+        return self.measured is not None and self.measured.selection == ORACLE
 
 
 def lines_of(methods: Sequence[str], measured: Sequence[MeasuredRow]) -> list[Line]:
@@ -40,7 +50,10 @@ def lines_of(methods: Sequence[str], measured: Sequence[MeasuredRow]) -> list[Li
     taken: list[MeasuredRow] = []
     for method in methods:
         own = [row for row in measured if _letters(row.method) == _letters(method)]
-        lines += [Line(method, row) for row in own] or [Line(method, None)]
+        found = [Line(method, row) for row in own]
+        # An oracle's rows stand apart, so a method needs a row of its own among the others.
+        free = [line for line in found if not line.oracle]
+        lines += [*(free or [Line(method, None)]), *(line for line in found if line.oracle)]
         taken += own
     rest = [Line("", row) for row in measured if row not in taken]
     return sorted([*lines, *rest], key=lambda line: line.block)
@@ -55,6 +68,7 @@ def label_of(line: Line, lines: Sequence[Line]) -> str:
     label = line.method or row.method
     if row.stages not in WHOLE:
         label += f" ({row.stages})"
+    label += ", oracle" if line.oracle else ""
     own = row.method, row.stages, row.making
     others = [other.measured for other in lines if other.measured is not None]
     if sum((other.method, other.stages, other.making) == own for other in others) > 1:

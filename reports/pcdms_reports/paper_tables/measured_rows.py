@@ -44,6 +44,11 @@ class MeasuredRow:
         return is_bound(self.method, self.stages)
 
     @property
+    def recipe(self) -> str:
+        """Return the protocol's id, without the frame it was applied in."""
+        return self.protocol.partition("@")[0]
+
+    @property
     def selected(self) -> str:
         """Return which sample of each pair counts."""
         return "first" if self.selection in ("", "first") else f"{self.selection} of {self.samples}"

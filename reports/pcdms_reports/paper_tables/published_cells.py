@@ -68,14 +68,15 @@ class PublishedCells:
         cells = {}
         for method, values in own.items():
             numbers = []
-            for value in values:
+            for place, value in enumerate(values, start=1):
                 making = making_of(value)
                 mark = "" if making == lead else marks.letter(self.words[making])
-                notes_of = footnotes.numbers(value.note)
+                last = notes.get(method, "") if place == len(values) else ""
+                notes_of = footnotes.numbers(value.note, last)
                 numbers.append(Number(value.text, value.value, mark=mark, notes=notes_of))
             if method in places:
                 numbers[0] = replace(numbers[0], rank=places[method])
-            cells[method] = Cell(tuple(numbers), notes=footnotes.numbers(notes.get(method, "")))
+            cells[method] = Cell(tuple(numbers))
         return cells
 
     def lead_words(self, titles: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
-from pcdms_reports.paper_tables.comparison import difference_cell
+from pcdms_reports.paper_tables.comparison import PADDING, difference_cell
 from pcdms_reports.paper_tables.legend import signs_of
 from pcdms_reports.paper_tables.lines import Line, label_of, lines_of
 from pcdms_reports.paper_tables.measured_rows import MeasuredRow, measured_rows, score_column
@@ -33,14 +33,19 @@ OLD: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 OLD_PROTOCOLS = ("patn", "market-masked")
 """The recipes of 2017 to 2020, whose numbers stand in a table of their own."""
+PADDED_FRAME = "256x256-padded"
+"""How sources print the frame 256x176 between white columns."""
+PADDED = "ssim_padded"
+"""SSIM of white-padded pictures: never in one column with SSIM."""
 TITLES = {"fid_paper": "FID", "fid": "FID (TF Inception)", "pckh": "PCKh"}
 """Headings where published numbers stand in the table, in place of the metrics' own."""
-ALONE = ("lpips_pcdms", "fid")
+ALONE = (PADDED, "lpips_pcdms", "fid")
 """Metrics that get a column without a published number beside it."""
-FRAMES = {
-    "deepfashion": ("256x176", "512x352", "256x256-padded"),
-    "market1501": ("128x64",),
-}
+FRAMES = {"deepfashion": ("256x176", "512x352"), "market1501": ("128x64",)}
+ORACLE_WORDS = (
+    "Oracle: of several samples the one with the best SSIM to the true target counts, and every "
+    "later stage starts from it; such rows compare with no other."
+)
 SCATTER = (
     "A difference within 0.015 SSIM, 0.02 LPIPS or 0.6 FID lies inside the scatter between papers "
     "and their authors' own releases."
@@ -68,6 +73,8 @@ class Work:
 
     def words(self, metric: str) -> MetricWords:
         """Return the words of a metric, under the name sources use where they have one."""
+        if metric == PADDED:
+            return replace(words_of("ssim"), name=PADDED, title="SSIM (white-padded)")
         own = words_of(metric)
         if not self.published.kept:
             return own
@@ -91,9 +98,10 @@ def quantitative_tables(request: TableRequest) -> list[Table]:
     values = [
         value
         for value in load_published("quantitative")
-        if value.dataset == dataset and value.resolution == resolution and not value.variant
+        if value.dataset == dataset and value.resolution in printed_as(resolution)
     ]
-    old = [value for value in values if value.protocol in OLD_PROTOCOLS or value.metric in _OLDER]
+    values = [value for value in values if not value.variant]
+    old = [value for value in values if _is_old(value)]
     new = [value for value in values if value not in old]
     measured = _last_stages(request) if request.runs is not None else []
     if not (values or measured):
@@ -101,10 +109,29 @@ def quantitative_tables(request: TableRequest) -> list[Table]:
             f"dataset {dataset!r}: nothing published, and no runs given; expected --runs or one of "
             f"{', '.join(FRAMES)}"
         )
-    tables = [_table(request, new, MAIN, measured)] if new or measured else []
-    if old and not request.metrics:
-        tables.append(_table(request, old, OLD, [], old=True))
+    older = [row for row in measured if row.recipe in OLD_PROTOCOLS]
+    newer = [_padded_apart(row, dataset) for row in measured if row not in older]
+    tables = [_table(request, new, MAIN, newer)] if newer or (new and not older) else []
+    if older or (old and not request.metrics and not newer):
+        tables.append(_table(request, old, OLD, older, old=True))
     return tables
+
+
+def printed_as(resolution: str) -> tuple[str, ...]:
+    """Return the frames under which sources print numbers of a metric frame."""
+    return (resolution, PADDED_FRAME) if resolution == "256x176" else (resolution,)
+
+
+def _is_old(value: PublishedValue) -> bool:
+    older = value.metric in _OLDER or value.resolution == PADDED_FRAME
+    return older or value.protocol in OLD_PROTOCOLS
+
+
+def _padded_apart(row: MeasuredRow, dataset: str) -> MeasuredRow:
+    """Return the row with its SSIM under another name where the protocol pads the pictures."""
+    if dataset != "deepfashion" or row.recipe not in PADDING:
+        return row
+    return replace(row, scores={PADDED if k == "ssim" else k: v for k, v in row.scores.items()})
 
 
 _OLDER = tuple(name for names in OLD.values() for name in names if name != "SSIM")
@@ -128,7 +155,8 @@ def _table(
     lines = lines_of(list(origins), measured)
     work = Work(request, names, published_cells(values, names), tuple(lines), origins)
     metrics = _metrics(work)
-    found = _leading_columns(work) + [pair for name in metrics for pair in _metric(work, name)]
+    found = [*_made_by(work), *(pair for name in metrics for pair in _metric(work, name))]
+    found += _venues(work)
     rows = [
         Row(
             label_of(line, lines),
@@ -152,17 +180,12 @@ def _table(
     return replace(table, legend=tuple(_legend(work, table))).in_reading_order()
 
 
-def _leading_columns(work: Work) -> list[tuple[Column, list[Cell]]]:
-    """Return the columns before the metrics: where a method is from, how it was measured."""
-    found: list[tuple[Column, list[Cell]]] = []
-    if work.origins:
-        venues = [words(work.origins.get(line.method, "–") or "unknown") for line in work.lines]
-        found.append((Column("venue", numeric=False), venues))
+def _made_by(work: Work) -> list[tuple[Column, list[Cell]]]:
+    """Return the columns that say how a row was measured; none without a measurement."""
     if not work.measured:
-        return found
+        return []
     rows = [line.measured for line in work.lines]
     return [
-        *found,
         (
             Column("protocol", numeric=False),
             [words(row.protocol) if row else ABSENT for row in rows],
@@ -178,11 +201,20 @@ def _leading_columns(work: Work) -> list[tuple[Column, list[Cell]]]:
     ]
 
 
+def _venues(work: Work) -> list[tuple[Column, list[Cell]]]:
+    """Return the column that says where a method was published, last: numbers come first."""
+    if not work.origins:
+        return []
+    venues = [words(work.origins.get(line.method, "–") or "unknown") for line in work.lines]
+    return [(Column("venue", numeric=False), venues)]
+
+
 def _metrics(work: Work) -> list[str]:
     """Return the metrics that get columns, published ones first where none are asked for."""
-    if work.request.metrics:
-        return sorted(work.request.metrics, key=metric_order)
     scored = {metric for row in work.measured for metric in row.scores}
+    if work.request.metrics:
+        padded = [PADDED] if PADDED in scored else []
+        return [*sorted(work.request.metrics, key=metric_order), *padded]
     shown = [name for name in work.names if name in work.published.leads or name in scored]
     return shown + [name for name in ALONE if name in scored]
 
@@ -205,9 +237,7 @@ def _metric(work: Work, metric: str) -> list[tuple[Column, list[Cell]]]:
     if not work.measured:
         return [(metric_column(shown), printed)]
     gaps = [
-        difference_cell(
-            line.measured, published, line.method, shown, request, work.marks, work.footnotes
-        )
+        difference_cell(line.measured, published, line.method, shown, work.marks, work.footnotes)
         for line in work.lines
     ]
     return [
@@ -223,9 +253,10 @@ def _caption(work: Work, old: bool) -> str:
     frame = f" at {request.resolution}" if request.resolution else ""
     caption = f"Quantitative comparison on {dataset}{frame}, {request.split} split"
     if old:
-        caption += ", protocols of 2017 to 2020, which compare with no other table"
+        padded = " (256x256 with white columns)" if request.dataset == "deepfashion" else ""
+        caption += f"{padded}, protocols of 2017 to 2020, which compare with no other table"
     elif not work.measured:
-        caption += ", published numbers alone: nothing was measured here"
+        caption += ", published numbers only"
     makings = list(dict.fromkeys(row.making for row in work.measured))
     return f"{caption}; measured: {makings[0]}" if len(makings) == 1 else caption
 
@@ -239,6 +270,8 @@ def _legend(work: Work, table: Table) -> list[str]:
     if any(column.heading == "difference" for column in table.columns):
         sentences.append(f"Difference: measured minus published. {SCATTER}")
         sentences += _published_pairs(work.request)
+    if any(line.oracle for line in work.lines):
+        sentences.append(ORACLE_WORDS)
     return sentences + signs_of(table, ", within one source, protocol, selection and set of pairs")
 
 

@@ -38,7 +38,8 @@ def cost_table(request: TableRequest) -> Table:
         stages = runs.setdefault((row.method, row.stages, row.run, row.seed), {})
         stages.setdefault(row.stage, {})[row.metric] = row
     shown: list[Row] = []
-    for block, (key, stages) in enumerate(runs.items()):
+    for number, (key, stages) in enumerate(runs.items(), start=1):
+        block = number if len(stages) > 1 else 0
         for stage, costs in stages.items():
             shown.append(_row(key, stage, costs, request, block, footnotes, list(runs)))
         if len(stages) > 1:
