@@ -46,4 +46,4 @@ def _sign(sign: str) -> str:
     # Latin letters with accents are what every font encoding of LaTeX can set.
     if sign.isascii() or ("\u00c0" <= sign <= "\u00ff" and sign not in "ÐÞðþ"):
         return sign if sign.isprintable() else " "
-    return f"[U+{ord(sign):04X}]"
+    return rf"{{[}}U+{ord(sign):04X}]\allowbreak{{}}"
