@@ -27,6 +27,8 @@ NEEDED = (
     "pcdms_reports/templates/report.html.j2",
     "pcdms_reports/templates/report.css",
     "pcdms_reports/templates/report.js",
+    "pcdms_reports/templates/table.html.j2",
+    "pcdms_reports/published/quantitative.csv",
     "pcdms_bench/weights/stlpips_alex.safetensors",
     "pcdms_bench/weights/LICENSE-stlpips.txt",
 )

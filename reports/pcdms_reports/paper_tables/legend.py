@@ -14,7 +14,7 @@ def signs_of(table: Table, within: str = "") -> list[str]:
     numbers = [number for cell in cells for number in cell.numbers]
     statuses = {cell.status for cell in cells}
     explained = (
-        ("A letter marks a number that was made otherwise than the column's first.",
+        ("A letter says how a number was made where a column's numbers were not all made alike.",
          bool(table.marks)),
         ("Two numbers in a cell: sources disagree.", any(len(cell.numbers) > 1 for cell in cells)),
         (f"{RANKED[:-1]}{within}.", any(number.rank for number in numbers)),
