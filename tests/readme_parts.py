@@ -25,9 +25,11 @@ FOLDERS = {
 OTHERS = {
     "data/pcdms_data/people/mesh.npz": "the CC0 body mesh",
     "data/pcdms_data/people/MESH-LICENSE.md": "its origin and licence",
+    "baselines/pcdms_baselines/external/recipes": "one file per official repository",
     "reports/pcdms_reports/templates": "HTML, CSS and script of the report page",
     "reports/pcdms_reports/published": "published numbers as CSV, a file per kind",
     "reports/pcdms_reports/measured": "rates measured by `speed`, as JSON",
+    "benchmarks/pcdms_bench/study/templates": "HTML, style and script of the study's pages",
     "benchmarks/pcdms_bench/weights": "ST-LPIPS weights with licence and origin",
     "pcdms/pretrained/people-tiny": "the shipped checkpoint: a folder per part, and its model card",
     "docs/people.png": "embedded people: four identities, seven views each",

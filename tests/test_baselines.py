@@ -7,13 +7,21 @@ import pytest
 from tiny_pairs import make_gallery, make_pairs
 
 from pcdms_baselines.mean_image import mean_picture
-from pcdms_baselines.methods import METHODS, baseline_names, learned_names, make_baseline
+from pcdms_baselines.methods import (
+    METHODS,
+    baseline_names,
+    external_names,
+    learned_names,
+    make_baseline,
+)
 from pcdms_data.images import load_picture
 from pcdms_data.types import InputError, Picture
 
 SIZE = (64, 44)
 WITHOUT_WEIGHTS = [
-    name for name in baseline_names() if not name.startswith("vae-") and name not in learned_names()
+    name
+    for name in baseline_names()
+    if not name.startswith("vae-") and name not in (*learned_names(), *external_names())
 ]
 
 

@@ -9,7 +9,7 @@ from pcdms_reports.paper_tables import read_runs
 from pcdms_reports.paper_tables.measured_speed import speed_tables
 from pcdms_reports.records import RecordError
 from pcdms_reports.reid_results import ReidRow, write_reid
-from pcdms_reports.study_results import StudyRow, write_study
+from pcdms_reports.study_results import BOOTSTRAP, StudyRow, read_study_results, study_csv
 
 
 def reid(method="none", fraction=20, **changes):
@@ -60,32 +60,40 @@ def test_networks_trained_on_other_numbers_of_pictures_are_not_ranked(tmp_path):
     assert not any(n.rank for line in table.rows for found in line.cells for n in found.numbers)
 
 
-def study(method="pcdms", metric="G2R", rater="all", **changes):
+def study(method="pcdms", measure="G2R", **changes):
     plain = {
-        "study": "first", "dataset": "people", "method": method, "selection": "first",
-        "rater": rater, "metric": metric, "value": 40.0, "ci_low": 30.0, "ci_high": 52.0, "n": 20,
+        "dataset": "people", "method": method, "measure": measure, "value": 0.4, "ci_low": 0.3,
+        "ci_high": 0.52, "n_answers": 20, "n_raters": 2, "interval": BOOTSTRAP,
     }  # fmt: skip
     return StudyRow(**(plain | changes))
 
 
-def test_the_user_study_shows_all_raters_and_ranks_what_has_a_better_side(tmp_path):
+def write_study(rows, path):
+    path.write_text(study_csv(rows))
+
+
+def test_the_user_study_stands_in_percent_with_its_interval_and_answers(tmp_path):
     rows = [
-        study(), study(rater="1", value=50.0), study(rater="2", value=30.0),
-        study("limb-warp", value=10.0), study(metric="R2G"), study("limb-warp", "R2G", value=5.0),
-        study(metric="Jab", value=None, ci_low=None, ci_high=None, n=0),
+        study(), study("limb-warp", value=0.1), study(measure="R2G", n_answers=18),
+        study("limb-warp", "R2G", value=0.05),
+        study(measure="Jab", value=None, ci_low=None, ci_high=None, n_answers=0, interval=""),
     ]  # fmt: skip
     write_study(rows, tmp_path / "user_study.csv")
+    assert read_study_results(tmp_path / "user_study.csv") == rows
     published, table = build("user-study", runs=read_runs([tmp_path]))
     assert cell(published, "PCDMs", "G2R ↑").text == "not recorded"
     assert texts(cell(published, "IMAGPose", "G2R ↑")) == ["58.5"]
     assert not any(n.rank for line in published.rows for f in line.cells for n in f.numbers)
     assert "2 raters" in table.caption
     best = cell(table, "pcdms", "G2R ↑").numbers[0]
-    assert (best.text, best.spread, best.rank) == ("40.0", "± 11.0", 1)
+    assert (best.text, best.spread, best.rank) == ("40.0", "[30.0, 52.0]", 1)
     assert notes(table, best.notes) == "20 answers"
-    assert cell(table, "pcdms", "R2G").numbers[0].rank == 0
+    assert notes(table, cell(table, "pcdms", "R2G ↑").numbers[0].notes) == "18 answers"
+    assert cell(table, "limb-warp", "G2R ↑").numbers[0].rank == 2
     assert cell(table, "pcdms", "Jab ↑").text == "n/a"
     assert cell(table, "limb-warp", "Jab ↑").status == "absent"
+    with pytest.raises(RecordError, match="no user study of deepfashion; there is people"):
+        build("user-study", dataset="deepfashion", runs=read_runs([tmp_path]))
 
 
 @pytest.mark.parametrize(
@@ -96,10 +104,18 @@ def test_the_user_study_shows_all_raters_and_ranks_what_has_a_better_side(tmp_pa
         (write_reid, "reid.csv", [reid()], "false", "true", r"csv:2: method 'none' with with_gen"),
         (write_reid, "reid.csv", [reid()], ",30.0,", ",,", r"csv:2: map None with status ok"),
         (write_reid, "reid.csv", [reid(), reid()], "", "", r"csv:3: method 'none', .*repeats line"),
-        (write_study, "user_study.csv", [study()], "G2R", "g2r", r"csv:2: metric 'g2r', expected"),
-        (write_study, "user_study.csv", [study()], ",20", ",0", r"csv:2: value 40.0 with n 0"),
-        (write_study, "user_study.csv", [study()], "40.0", "140", r"csv:2: value '140', .*to 100"),
-        (write_study, "user_study.csv", [study()], "all", "1", r"rater '1': .* no row of rater"),
+        (write_study, "user_study.csv", [study()], "G2R", "g2r", r"csv:2: measure 'g2r', expected"),
+        (write_study, "user_study.csv", [study()], ",20", ",0", r"csv:2: value 0.4 with n_answers"),
+        (write_study, "user_study.csv", [study()], "0.4", "40", r"csv:2: value '40', .*0 to 1"),
+        (write_study, "user_study.csv", [study()], "0.3", "0.9", r"csv:2: ci_low 0.9, expected at"),
+        (
+            write_study,
+            "user_study.csv",
+            [study(), study()],
+            "",
+            "",
+            r"csv:3: G2R of 'pcdms' repeat",
+        ),
     ],
 )
 def test_damaged_results_are_refused_with_line_and_column(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from pcdms_data.types import Gallery, InputError
 
 if TYPE_CHECKING:
+    from pcdms_baselines.external.clone import Given
     from pcdms_baselines.method import Method
+    from pcdms_data.pair_set import PairSet
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Setting:
     `resolution` = (H, W) of the run; `gallery` the training split, `split_gallery` the evaluated
     split, both None where there is none; `vae` a diffusers AutoencoderKL directory; `kernel` the
     run's resize kernel; `device` a torch device; `weights` the file or folder of a learned method.
+    For methods that draw at random `steps` and `guidance` (None: the weights' own) and `chunk`,
+    the pairs of a forward pass. For official repositories `given`, what the user has of one, and
+    `dataset`, the evaluated pairs.
     """
 
     resolution: tuple[int, int]
@@ -30,17 +35,28 @@ class Setting:
     kernel: str
     device: str
     weights: Path | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    chunk: int = 8
+    given: Given | None = None
+    dataset: PairSet | None = None
 
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """One method: `variants` are further names that build a modified form of it."""
+    """One method: `variants` are further names that build a modified form of it.
+
+    `draws`: pictures depend on the seed, and sampling has steps and a guidance scale. `latent`: it
+    works in the latents of an autoencoder.
+    """
 
     name: str
     description: str
-    kind: Literal["floor", "ceiling", "learned"]
+    kind: Literal["floor", "ceiling", "learned", "external"]
     build: Callable[[str, Setting], Method]
     variants: tuple[str, ...] = ()
+    draws: bool = False
+    latent: bool = False
 
 
 # The modules of the methods are imported where they are built, so that listing them stays light.
@@ -97,6 +113,31 @@ def _one_pass(name: str, setting: Setting) -> Method:
     return OnePass(recipe_of(name), resolution, setting.weights, name, device, setting.kernel)
 
 
+def _sampled(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.sampled import Sampled, sampled_recipe_of
+
+    return Sampled(
+        sampled_recipe_of(name), setting.resolution, setting.weights, name, setting.vae,
+        setting.steps, setting.guidance, setting.chunk, setting.device, setting.kernel,
+    )  # fmt: skip
+
+
+def _external(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.external.clone import Given
+    from pcdms_baselines.external.method import External
+    from pcdms_baselines.external.recipe import recipe_of
+
+    given = setting.given or Given()
+    return External(
+        recipe_of(name), setting.resolution, given, setting.dataset, setting.device, setting.kernel
+    )
+
+
+def _official(name: str, description: str) -> MethodEntry:
+    """Return the entry of an official repository, run in its own interpreter."""
+    return MethodEntry(name, description, "external", _external)
+
+
 METHODS: dict[str, MethodEntry] = {
     "copy-source": MethodEntry(
         "copy-source", "the source picture itself: floor for pose, ceiling for texture", "floor",
@@ -120,7 +161,7 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "vae-roundtrip": MethodEntry(
         "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",
-        _vae_roundtrip, ("vae-roundtrip-native",),
+        _vae_roundtrip, ("vae-roundtrip-native",), latent=True,
     ),
     "dptn": MethodEntry(
         "dptn", "dual-task pose transformer network (CVPR 2022), one pass", "learned",
@@ -133,12 +174,41 @@ METHODS: dict[str, MethodEntry] = {
         "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
         _one_pass,
     ),
+    "patn-official": _official("patn-official", "the program of tengteng95/Pose-Transfer"),
+    "dptn-official": _official(
+        "dptn-official", "the program of PangzeCheung/Dual-task-Pose-Transformer-Network"
+    ),
+    "nted-official": _official(
+        "nted-official", "the program of RenYurui/Neural-Texture-Extraction-Distribution"
+    ),
+    "pidm-official": _official("pidm-official", "the sampler of ankanbhunia/PIDM"),
+    "cfld-official": _official("cfld-official", "the test script of YanzuoLu/CFLD"),
+    "gfla-official": _official(
+        "gfla-official", "the program of RenYurui/Global-Flow-Local-Attention"
+    ),
+    "adgan-official": _official("adgan-official", "the program of menyifang/ADGAN"),
+    "pise-official": _official("pise-official", "the program of Zhangjinso/PISE"),
+    "casd-official": _official("casd-official", "the program of xyzhouo/CASD"),
+    "pocold-official": _official("pocold-official", "the script of BrandonHanx/PoCoLD"),
+    "x-mdpt-official": _official("x-mdpt-official", "the script of trungpx/xmdpt"),
+    "leffa-official": _official("leffa-official", "the predictor of franciszzj/Leffa"),
 }  # fmt: skip
 
 
 def learned_names() -> tuple[str, ...]:
     """Return the methods that take weights of their own."""
     return tuple(name for name, entry in METHODS.items() if entry.kind == "learned")
+
+
+def external_names() -> tuple[str, ...]:
+    """Return the methods that are the program of an official repository."""
+    return tuple(name for name, entry in METHODS.items() if entry.kind == "external")
+
+
+def entry_of(name: str) -> MethodEntry | None:
+    """Return the entry of a method or variant, None where no baseline is called that."""
+    entries = METHODS.values()
+    return next((e for e in entries if name == e.name or name in e.variants), None)
 
 
 def baseline_names() -> tuple[str, ...]:
@@ -155,17 +225,27 @@ def make_baseline(
     kernel: str = "pil-bicubic-u8",
     device: str = "cpu",
     weights: Path | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    chunk: int = 8,
+    given: Given | None = None,
+    dataset: PairSet | None = None,
 ) -> Method:
     """Return the method `name` for pictures of `resolution` = (H, W).
 
     `gallery` is the training split (None where a dataset has none), `split_gallery` the evaluated
     one, `vae` a diffusers AutoencoderKL directory, `weights` the file or folder of a learned
-    method. Raises InputError on an unknown name.
+    method; `steps`, `guidance` and `chunk` act on methods that draw at random. `given` is what the
+    user has of an official repository, `dataset` the evaluated pairs. Raises InputError on an
+    unknown name.
     """
-    setting = Setting(resolution, gallery, split_gallery, vae, kernel, device, weights)
-    for entry in METHODS.values():
-        if name == entry.name or name in entry.variants:
-            return entry.build(name, setting)
+    setting = Setting(
+        resolution, gallery, split_gallery, vae, kernel, device, weights, steps, guidance, chunk,
+        given, dataset,
+    )  # fmt: skip
+    entry = entry_of(name)
+    if entry is not None:
+        return entry.build(name, setting)
     names = baseline_names()
     near = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]}?" if near else ""

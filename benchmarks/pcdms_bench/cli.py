@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "table": ("pcdms_bench.commands.table:table", "Print a paper's table, published and measured."),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
+    "study": ("pcdms_bench.commands.study:study", "Ask people which pictures look real."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
     "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),
     "weights": ("pcdms_bench.commands.weights:weights", "List, fetch and verify metric networks."),

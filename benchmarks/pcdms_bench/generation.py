@@ -88,6 +88,8 @@ def _note_cost(work: Work, stage: str, cost: Cost) -> None:
     record = describe(work.device, files.root if files else None, files.given if files else None)
     record["dataset"] = dict(work.dataset)
     record["parameters"] = parameters_of(work.method)
+    if hasattr(work.method, "provenance"):
+        record["external"] = work.method.provenance()
     record["stages"] = {name: asdict(each) for name, each in costs.items()}
     earlier = read_json(work.folder / "environment.json").get("reduced_chunk")
     reduced = getattr(work.method, "reduced_chunk", None) or earlier
@@ -131,7 +133,8 @@ def _generate_stage(work: Work, stage: str, status: RunStatus) -> Cost:
 
 def _parts(work: Work, pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
     """Yield the pairs in the pieces in which the method gets them."""
-    size = work.batch_size or (STAGED_AT_ONCE if _is_staged(work.method) else PAIRS_AT_ONCE)
+    usual = STAGED_AT_ONCE if _is_staged(work.method) else PAIRS_AT_ONCE
+    size = work.batch_size or int(getattr(work.method, "pairs_at_once", usual))
     if needs_all_pairs(work.method):
         size = len(pairs)
     for start in range(0, len(pairs), size):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pcdms_bench.environment import file_digests
+from pcdms_bench.external_options import external_digest
 from pcdms_bench.progress import silence_libraries
 from pcdms_bench.request import RunRequest
 from pcdms_bench.spec import RunSpec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pcdms.execution import CompileMode
     from pcdms.sampling import NullMode
     from pcdms.schedulers import FinalSigma
+    from pcdms_baselines.external.clone import Given
+    from pcdms_data.pair_set import PairSet
 
 SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 """Preset -> folder below `pcdms/pretrained` that comes with the package."""
@@ -30,12 +33,14 @@ SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 class ModelFiles:
     """The model directory of `pcdms`, and {part: folder} of parts given in place of its own.
 
-    `of_methods` = {method: file or folder} are the weights of other learned methods.
+    `of_methods` = {method: file or folder} are the weights of other learned methods, `externals`
+    what the user has of official repositories.
     """
 
     root: Path
     given: Mapping[str, Path] = field(default_factory=dict[str, Path])
     of_methods: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    externals: Mapping[str, Given] = field(default_factory=dict[str, "Given"])
 
     def folder(self, part: str) -> Path:
         """Return where a part lies."""
@@ -86,13 +91,14 @@ class Surroundings:
     """What a method may be built from beside its specification.
 
     `gallery` is the training split (None where the dataset has none), `split_gallery` the
-    evaluated one, `weights` the model of `pcdms`.
+    evaluated one, `weights` the model of `pcdms`, `pairs` the evaluated pairs.
     """
 
     gallery: Gallery | None
     split_gallery: Gallery | None
     weights: ModelFiles
     device: str
+    pairs: PairSet | None = None
 
 
 def method_names() -> tuple[str, ...]:
@@ -103,10 +109,10 @@ def method_names() -> tuple[str, ...]:
 
 
 def standard_names() -> tuple[str, ...]:
-    """Return the methods that `--methods all` means: each once, without its variants."""
-    from pcdms_baselines.methods import METHODS
+    """Return the methods that `--methods all` means: each of ours once, without its variants."""
+    from pcdms_baselines.methods import METHODS, external_names
 
-    return ("pcdms", *METHODS)
+    return ("pcdms", *(name for name in METHODS if name not in external_names()))
 
 
 def weights_directory(preset: str, weights: Path | None) -> Path:
@@ -145,7 +151,7 @@ def spec_for(
         method=name,
         stages="final",
         preset="",
-        weights=_digest_of(name, weights),
+        weights=external_digest(name, resolution, weights.externals) or _digest_of(name, weights),
         seed=0,
         samples=1,
         selection=request.selection,
@@ -160,7 +166,7 @@ def spec_for(
         convention=convention,
     )
     if name != "pcdms":
-        return spec
+        return _drawn(spec, request)
     steps, guidance, digest = _resolved(request, weights)
     return replace(
         spec,
@@ -180,6 +186,26 @@ def spec_for(
         prior_steps=request.prior_steps,
         channels_last=request.channels_last,
         compile=request.compile,
+    )
+
+
+def _drawn(spec: RunSpec, request: RunRequest) -> RunSpec:
+    """Return a baseline's specification with what decides its draws, if it draws at random.
+
+    Steps and guidance None are the weights' own, which the weights' digest stands for.
+    """
+    from pcdms_baselines.methods import entry_of
+
+    entry = entry_of(spec.method)
+    if entry is None or not entry.draws:
+        return spec
+    return replace(
+        spec,
+        seed=request.seed,
+        samples=request.samples,
+        steps=request.steps,
+        guidance=request.guidance,
+        chunk=request.chunk,
     )
 
 
@@ -242,23 +268,30 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
         vae=autoencoder_of(spec.method, around.weights),
         device=around.device,
         weights=around.weights.of_methods.get(spec.method),
+        steps=spec.steps,
+        guidance=spec.guidance,
+        chunk=spec.chunk or 8,
+        given=around.weights.externals.get(spec.method),
+        dataset=around.pairs,
     )
 
 
 def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
-    """Return {method: file or folder} of `NAME=PATH` texts.
+    """Return {method: file or folder}: those of `NAME=PATH` texts, and the shipped ones of others.
 
     Raises InputError on another form, on a method without weights of its own, and where nothing is
     at the path.
     """
-    from pcdms_baselines.methods import learned_names
+    from pcdms_baselines.learned import shipped_weights
+    from pcdms_baselines.methods import external_names, learned_names
 
-    found: dict[str, Path] = {}
+    shipped = {name: shipped_weights(name) for name in learned_names()}
+    found: dict[str, Path] = {name: path for name, path in shipped.items() if path is not None}
     for text in texts:
         name, sign, path = text.partition("=")
         if not sign or not path:
             raise InputError(f"--method-weights {text}: expected METHOD=FILE")
-        check_choice("method with weights", name, learned_names())
+        check_choice("method with weights", name, (*learned_names(), *external_names()))
         if not Path(path).exists():
             raise InputError(f"--method-weights {text}: no such file or folder")
         found[name] = Path(path)
@@ -266,10 +299,12 @@ def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
 
 
 def autoencoder_of(name: str, weights: ModelFiles) -> Path | None:
-    """Return the autoencoder that method `name` passes pictures through: that of `pcdms`."""
-    if name.startswith("vae-roundtrip") and weights.folder("vae").is_dir():
-        return weights.folder("vae")
-    return None
+    """Return the autoencoder in whose latents method `name` works: that of `pcdms`."""
+    from pcdms_baselines.methods import entry_of
+
+    entry = entry_of(name)
+    latent = entry is not None and entry.latent
+    return weights.folder("vae") if latent and weights.folder("vae").is_dir() else None
 
 
 def folder_digest(folder: Path | None) -> str:
@@ -286,11 +321,20 @@ def folder_digest(folder: Path | None) -> str:
 
 
 def _digest_of(name: str, weights: ModelFiles) -> str:
-    """Return the digest of what a baseline loads: of a folder trained here not its checkpoints."""
-    mine = weights.of_methods.get(name)
+    """Return the digest of what a baseline loads: its weights, and the autoencoder it works in."""
+    found = [_weights_digest(weights.of_methods.get(name))]
+    found.append(folder_digest(autoencoder_of(name, weights)))
+    digests = [digest for digest in found if digest]
+    if len(digests) < 2:
+        return "".join(digests)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]
+
+
+def _weights_digest(mine: Path | None) -> str:
+    """Return the digest of a method's own weights: of a folder trained here not its checkpoints."""
     if mine is None or mine.is_file():
-        return folder_digest(autoencoder_of(name, weights) or mine)
-    from pcdms_baselines.one_pass import CONFIG, WEIGHTS
+        return folder_digest(mine)
+    from pcdms_baselines.learned import CONFIG, WEIGHTS
 
     parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
     return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]
@@ -305,10 +349,14 @@ def needs_all_pairs(method: Method) -> bool:
 
 
 def parameters_of(method: Method) -> dict[str, int]:
-    """Return {stage: learned parameters it uses}; 0 for a method that learns nothing."""
+    """Return {stage: learned parameters it uses}; 0 for a method that learns nothing.
+
+    Empty where they are not known: an official repository's program.
+    """
     weights, given = getattr(method, "weights", None), getattr(method, "given", None)
     if method.name != "pcdms" or weights is None:
-        return {stage: int(getattr(method, "parameters", 0)) for stage in method.stages}
+        count = getattr(method, "parameters", 0)
+        return {} if count is None else {stage: int(count) for stage in method.stages}
     from pcdms.model_directory import count_parameters
     from pcdms.stages import STAGE_PARTS
 

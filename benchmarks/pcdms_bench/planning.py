@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdms_bench.device import resolve_device
+from pcdms_bench.external_options import externals_of, with_routed_weights
 from pcdms_bench.methods import (
     Method,
     ModelFiles,
@@ -79,18 +80,15 @@ class Plan:
 
 def prepare(request: RunRequest, progress: Progress) -> Plan:
     """Return the plan of a request; raises InputError on the first value that cannot be used."""
+    names = split_names("method", request.methods, method_names(), standard_names())
+    request = with_routed_weights(request, names)
     protocols, metrics = check_request(request)
-    names = (
-        standard_names()
-        if request.methods.strip() == "all"
-        else split_names("method", request.methods, method_names())
-    )
     device = device_of_process(resolve_device(request.device))
     pairs = load_request_pairs(request, progress)
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
-    weights = _model_files(request)
+    weights = _model_files(request, names)
     seeds = range(request.seed, request.seed + request.repeat_seeds)
     planned = [
         _plan_run(name, replace(request, seed=seed), pairs, gallery, weights, device)
@@ -177,13 +175,14 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
-def _model_files(request: RunRequest) -> ModelFiles:
-    """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name."""
+def _model_files(request: RunRequest, names: Sequence[str]) -> ModelFiles:
+    """Return where the model of `pcdms` lies, and what the options name of the methods `names`."""
     from pcdms.part_sources import given_parts
 
     root = weights_directory(request.preset, request.weights)
     given = given_parts(request.vae, request.encoders)
-    return ModelFiles(root, given, parse_method_weights(request.method_weights))
+    weights = parse_method_weights(request.method_weights)
+    return ModelFiles(root, given, weights, externals_of(request, names, weights))
 
 
 def _plan_run(
@@ -198,7 +197,7 @@ def _plan_run(
     embedded = request.dataset in EMBEDDED
     spec = spec_for(name, request, pairs.resolution, embedded, weights, pairs.convention)
     train = gallery() if name in NEEDS_TRAINING else None
-    around = Surroundings(train, pairs.gallery, weights, device)
+    around = Surroundings(train, pairs.gallery, weights, device, pairs)
     method = make_method(spec, around)
     return PlannedRun(
         spec, run_path(request.out, spec), method, method.unavailable(),

@@ -31,6 +31,12 @@ class RunRequest:
     """Folders or cached hub ids of parts that the weights lack; see `pcdms.part_sources`."""
     method_weights: tuple[str, ...] = ()
     """`METHOD=PATH` of learned methods beside `pcdms`."""
+    repos: tuple[str, ...] = ()
+    """`[METHOD=]DIR`: clones of official repositories."""
+    interpreters: tuple[str, ...] = ()
+    """`[METHOD=]PYTHON`: their interpreters."""
+    time_limit: float | None = None
+    """Seconds after which an official repository's program is ended."""
     protocols: str = "standard"
     metrics: str = "all"
     samples: int = 1

@@ -13,6 +13,7 @@ from pcdms_bench.commands.options import (
     debug_wanted,
     device_option,
     encoders_option,
+    external_options,
     json_option,
     vae_option,
 )
@@ -56,7 +57,8 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Model directory of pcdms [default: the shipped one of the preset].",
+    help="Model directory of pcdms [default: the shipped one of the preset]; where one official "
+    "repository is run instead, its weights.",
 )
 @vae_option
 @encoders_option
@@ -67,6 +69,7 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     help="Published weights of another learned method, such as dptn=latest_net_G.pth (may be "
     "repeated).",
 )
+@external_options
 @click.option(
     "--protocol",
     "protocols",
