@@ -95,6 +95,19 @@ def test_a_file_of_a_header_alone_is_an_empty_typed_frame(tmp_path):
         (lambda lines: [lines[0], lines[1].replace("0.5", "")], ":2: ssim: status ok with value"),
         (lambda lines: [lines[0], lines[1].replace(",5,5,", ",5,many,")], ":2: n_expected 'many'"),
         (lambda lines: [lines[0], lines[1].replace(",refine,", ",polish,")], ":2: stage 'polish'"),
+        (
+            lambda lines: [lines[0], lines[1].replace(",first,", ",best,")],
+            ":2: selection 'best', exp",
+        ),
+        (
+            lambda lines: [lines[0], lines[1].replace(",0.5,,,", ",0.5,0.9,0.1,")],
+            ":2: ci_low 0.9, expected at most ci_high 0.1",
+        ),
+        (
+            lambda lines: [line.replace(",", ";") for line in lines],
+            ":1: columns parted by 'run;meth",
+        ),
+        (lambda lines: [lines[0].replace(",seed", ",draw"), lines[1]], "a score file of schema 1"),
         (lambda lines: [lines[0], lines[1] + ",more"], ":2: 23 fields, expected 22"),
         (lambda lines: [], "empty file"),
     ],
@@ -107,6 +120,13 @@ def test_a_damaged_file_is_refused_with_file_and_line(tmp_path, change, message)
         load_scores(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_that_holds_nothing_is_no_row(tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores([row("ssim", 0.5)], path)
+    path.write_text(path.read_text() + "\n\n")
+    assert len(load_scores(path)) == 1
 
 
 def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):

@@ -68,6 +68,7 @@ def gains_table(part: Part, metrics: Sequence[str], runs: StoredRuns, number: in
         if counts:
             pairs = Cell((Number(str(max(counts)), max(counts)),))
         rows.append(Row(step.label, (pairs, *(cell for cell, _ in cells))))
+    missing = any(cell.status == "absent" for row in rows for cell in row.cells)
     columns = [Column("pairs", meaning="pairs that both subsets have")]
     columns += [metric_column(words_of(metric)) for metric in metrics]
     return Table(
@@ -76,7 +77,7 @@ def gains_table(part: Part, metrics: Sequence[str], runs: StoredRuns, number: in
         "stage",
         tuple(columns),
         tuple(rows),
-        legend=(LEGEND, "–: no value in both subsets."),
+        legend=(LEGEND, *(["–: no value in both subsets."] if missing else [])),
         footnotes=tuple(footnotes.texts),
     ).in_reading_order()
 
