@@ -29,6 +29,7 @@ NEEDED = (
     "pcdms_reports/templates/report.js",
     "pcdms_reports/templates/table.html.j2",
     "pcdms_reports/published/quantitative.csv",
+    *(f"pcdms_bench/skeleton/{name}.txt" for name in ("package", "method", "test")),
     *(
         f"pcdms_bench/study/templates/{name}"
         for name in (

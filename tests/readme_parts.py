@@ -31,6 +31,7 @@ OTHERS = {
     "reports/pcdms_reports/measured": "rates measured by `speed`, as JSON",
     "benchmarks/pcdms_bench/study/templates": "HTML, style and script of the study's pages",
     "benchmarks/pcdms_bench/weights": "ST-LPIPS weights with licence and origin",
+    "benchmarks/pcdms_bench/skeleton": "what `new-method` writes: a method and its test",
     "pcdms/pretrained/people-tiny": "the shipped checkpoint: a folder per part, and its model card",
     "docs/people.png": "embedded people: four identities, seven views each",
     "docs/results.png": "pictures of the default run",

@@ -71,13 +71,14 @@ def make_ablation(out: Path) -> Path:
         stage = stages.split("+")[-1]
         save_run(out, f"0000000{number}", "pcdms", stages, {stage: ssim}, hard, draw)
     save_run(out, "11111111", "limb-warp", "final", {"final": 0.40}, hard, draw)
-    both = {"final": 0.40, "refine": 0.45}
-    save_run(out, "22222222", "limb-warp", "final+refine", both, hard, draw)
+    refined = {"refine": 0.45}
+    save_run(out, "22222222", "limb-warp+refine", "final+refine", refined, hard, draw,
+             over="limb-warp@11111111")  # fmt: skip
     write_scores(merge_scores(sorted(out.glob("*/*/*/scores.csv"))), out / "scores.csv")
     return out
 
 
-def save_run(out, run, method, stages, ssims, hard, draw) -> None:
+def save_run(out, run, method, stages, ssims, hard, draw, over="") -> None:
     """One run folder: each pair's SSIM is that of the stage, of the pair's hardness, and noise."""
     folder = out / "people-test" / method / run
     rows, lines = [], []
@@ -97,7 +98,7 @@ def save_run(out, run, method, stages, ssims, hard, draw) -> None:
         ]
     write_scores(rows, folder / "scores.csv")
     spec = {"dataset": "people", "size": "smoke", "data_seed": 0, "method": method,
-            "stages": stages, "seed": 0}  # fmt: skip
+            "stages": stages, "seed": 0, "refine_over": over}  # fmt: skip
     (folder / "spec.json").write_text(json.dumps(spec))
     (folder / "environment.json").write_text(json.dumps({"device": "cpu (test)"}))
     with (folder / "pairs.csv").open("w", newline="") as file:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from report_fixture import make_runs
 from table_fixture import build, cell, make_ablation, notes, texts
 
 from pcdms_reports.paper_tables import read_runs
@@ -137,11 +138,20 @@ def test_published_costs_keep_their_hardware_and_are_never_ranked(tmp_path):
     assert texts(cell(published, "PCDMs · inpaint", "training (h)")) == ["64.8"]
     for table in (published, runs, sampling, training):
         assert not any(n.rank for line in table.rows for f in line.cells for n in f.numbers)
-    both = cell(runs, "limb-warp (final+refine) · all stages", "seconds per picture ↓").numbers[0]
-    assert both.value == 0.5
+    assert cell(runs, "limb-warp+refine", "seconds per picture ↓").numbers[0].value == 0.25
     assert cell(runs, "limb-warp", "device").text == "cpu (test)"
     ours = [line for line in sampling.rows if line.label.startswith("this project")]
     assert len(ours) == 2
+
+
+def test_the_cost_of_all_stages_is_that_of_each_added(tmp_path):
+    _, runs, *_ = build("compute", runs=read_runs([make_runs(tmp_path)]))
+    seconds = "seconds per picture ↓"
+    parts = [cell(runs, f"pcdms · {s}", seconds).numbers[0].value for s in ("inpaint", "refine")]
+    total = cell(runs, "pcdms · all stages", seconds)
+    assert total.numbers[0].value == pytest.approx(sum(parts))
+    assert "added" in notes(runs, total.numbers[0].notes)
+    assert cell(runs, "pcdms · all stages", "parameters").text == "n/a"
 
 
 def test_a_measurement_without_a_number_is_refused_by_file_and_place(tmp_path):

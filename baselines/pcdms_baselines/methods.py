@@ -52,7 +52,7 @@ class MethodEntry:
 
     name: str
     description: str
-    kind: Literal["floor", "ceiling", "learned", "external"]
+    kind: Literal["floor", "ceiling", "learned", "external", "own"]
     build: Callable[[str, Setting], Method]
     variants: tuple[str, ...] = ()
     draws: bool = False
@@ -95,6 +95,12 @@ def _limb_warp(name: str, setting: Setting) -> Method:
     from pcdms_baselines.limb_warp import VARIANTS, LimbWarp
 
     return LimbWarp(setting.resolution, VARIANTS[name], setting.kernel, name)
+
+
+def _dense_warp(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.dense_warp import DenseWarp
+
+    return DenseWarp(setting.resolution, setting.split_gallery, setting.kernel, name)
 
 
 def _vae_roundtrip(name: str, setting: Setting) -> Method:
@@ -159,6 +165,10 @@ METHODS: dict[str, MethodEntry] = {
         "target-copy", "the target picture itself: the best value of every metric", "ceiling",
         _target_copy,
     ),
+    "dense-warp": MethodEntry(
+        "dense-warp", "the source on the target's exact surface (embedded people only)", "ceiling",
+        _dense_warp,
+    ),
     "vae-roundtrip": MethodEntry(
         "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",
         _vae_roundtrip, ("vae-roundtrip-native",), latent=True,
@@ -173,6 +183,10 @@ METHODS: dict[str, MethodEntry] = {
     "nted": MethodEntry(
         "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
         _one_pass,
+    ),
+    "cfld": MethodEntry(
+        "cfld", "coarse-to-fine latent diffusion (CVPR 2024), sampled", "learned", _sampled,
+        latent=True, draws=True,
     ),
     "patn-official": _official("patn-official", "the program of tengteng95/Pose-Transfer"),
     "dptn-official": _official(

@@ -55,7 +55,7 @@ class SampledRecipe:
     needs_vae: bool = False
 
 
-_RECIPES: dict[str, str] = {}
+_RECIPES = {"cfld": "pcdms_baselines.cfld.sampling"}
 
 
 def sampled_recipe_of(name: str) -> SampledRecipe:

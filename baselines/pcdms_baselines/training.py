@@ -68,7 +68,10 @@ class Trainable(Protocol):
         """
 
 
-TRAINABLE = {"dptn": "pcdms_baselines.dptn.training"}
+TRAINABLE = {
+    "dptn": "pcdms_baselines.dptn.training",
+    "cfld": "pcdms_baselines.cfld.training",
+}
 """Method -> the module with its training."""
 
 

@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
     "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),
     "weights": ("pcdms_bench.commands.weights:weights", "List, fetch and verify metric networks."),
+    "new-method": (
+        "pcdms_bench.commands.new_method:new_method",
+        "Write the skeleton of a method of your own.",
+    ),
     "speed": ("pcdms_bench.commands.speed:speed", "Measure how fast parts of the tool are."),
     "list": ("pcdms_bench.commands.listing:listing", "List what there is, and what is missing."),
     "doctor": ("pcdms_bench.commands.doctor:doctor", "Check this machine; name the next step."),

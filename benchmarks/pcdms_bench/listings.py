@@ -36,7 +36,7 @@ def method_rows(root: Path | None = None) -> list[Row]:
     for entry in METHODS.values():
         for name in (entry.name, *entry.variants):
             reason = None
-            if not entry.name.startswith("nearest-pose"):  # needs the pairs' own training split
+            if entry.name not in ("nearest-pose", "dense-warp"):  # these need the pairs' pictures
                 frame = (256, 176) if entry.kind == "external" else (96, 64)
                 weights = shipped_weights(entry.name)
                 vae = home / "vae" if entry.latent else None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from pcdms_bench.environment import file_digests
 from pcdms_bench.external_options import external_digest
@@ -86,12 +86,21 @@ class StagedMethod(Method, Protocol):
         """
 
 
+@runtime_checkable
+class Releasable(Protocol):
+    """A method that can give back the memory of its networks."""
+
+    def release(self) -> None:
+        """Free them; they are loaded again when they are needed."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a method may be built from beside its specification.
 
     `gallery` is the training split (None where the dataset has none), `split_gallery` the
-    evaluated one, `weights` the model of `pcdms`, `pairs` the evaluated pairs.
+    evaluated one, `weights` the model of `pcdms`, `pairs` the evaluated pairs, `coarse` the folder
+    of the pictures that a specification with `refine_over` reads.
     """
 
     gallery: Gallery | None
@@ -99,6 +108,7 @@ class Surroundings:
     weights: ModelFiles
     device: str
     pairs: PairSet | None = None
+    coarse: Path | None = None
 
 
 def method_names() -> tuple[str, ...]:
@@ -233,8 +243,7 @@ def _resolved(request: RunRequest, weights: ModelFiles) -> tuple[int | None, flo
 
 def make_method(spec: RunSpec, around: Surroundings) -> Method:
     """Return the method of `spec`, its settings taken from the specification."""
-    check_choice("method", spec.method, method_names())
-    if spec.method == "pcdms":
+    if spec.method == "pcdms" or spec.refine_over:
         from pcdms.guidance import EVERYWHERE, parse_interval
         from pcdms.method import PCDMsMethod
 
@@ -256,8 +265,11 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
             prior_steps=spec.prior_steps,
             channels_last=spec.channels_last,
             compile_mode=cast("CompileMode", spec.compile),
+            coarse=around.coarse,
+            name=spec.method,
         )
         return method
+    check_choice("method", spec.method, method_names())
     from pcdms_baselines.methods import make_baseline
 
     return make_baseline(
@@ -337,6 +349,8 @@ def _weights_digest(mine: Path | None) -> str:
     from pcdms_baselines.learned import CONFIG, WEIGHTS
 
     parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
+    if not parts:
+        return folder_digest(mine)
     return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]
 
 
@@ -348,19 +362,19 @@ def needs_all_pairs(method: Method) -> bool:
     return method.name == "mean-image" and getattr(method, "gallery", None) is None
 
 
-def parameters_of(method: Method) -> dict[str, int]:
+def parameters_of(method: Method, weights: ModelFiles | None) -> dict[str, int]:
     """Return {stage: learned parameters it uses}; 0 for a method that learns nothing.
 
-    Empty where they are not known: an official repository's program.
+    `weights` is the model of `pcdms` where the method computes with it. Empty where they are not
+    known: an official repository's program.
     """
-    weights, given = getattr(method, "weights", None), getattr(method, "given", None)
-    if method.name != "pcdms" or weights is None:
+    if weights is None:
         count = getattr(method, "parameters", 0)
         return {} if count is None else {stage: int(count) for stage in method.stages}
     from pcdms.model_directory import count_parameters
     from pcdms.stages import STAGE_PARTS
 
     return {
-        stage: sum(count_parameters(weights, part, given) for part in STAGE_PARTS[stage])
+        stage: sum(count_parameters(weights.root, p, weights.given) for p in STAGE_PARTS[stage])
         for stage in method.stages
     }

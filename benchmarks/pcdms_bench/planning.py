@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pcdms_bench.device import resolve_device
 from pcdms_bench.external_options import externals_of, with_routed_weights
+from pcdms_bench.generation import generated_stages
 from pcdms_bench.methods import (
     Method,
     ModelFiles,
@@ -21,8 +22,10 @@ from pcdms_bench.methods import (
     standard_names,
     weights_directory,
 )
+from pcdms_bench.own_methods import with_own_methods
 from pcdms_bench.processes import device_of_process
 from pcdms_bench.progress import Progress
+from pcdms_bench.refine_over import Coarse, check_refined, over_names, refined_spec
 from pcdms_bench.request import RunRequest
 from pcdms_bench.run_folder import RunStatus, missing_pictures, run_path
 from pcdms_bench.spec import (
@@ -60,6 +63,8 @@ class PlannedRun:
     method: Method
     unavailable: str | None
     weights: ModelFiles | None
+    coarse: Coarse | None = None
+    """The run whose pictures are refined, under `--refine-over`."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +85,26 @@ class Plan:
 
 def prepare(request: RunRequest, progress: Progress) -> Plan:
     """Return the plan of a request; raises InputError on the first value that cannot be used."""
+    request, own = _with_registered(request)
     names = split_names("method", request.methods, method_names(), standard_names())
-    request = with_routed_weights(request, names)
+    over = over_names(request.refine_over)
+    every = tuple(dict.fromkeys((*names, *over)))
+    request = with_routed_weights(request, (*every, "pcdms") if over else every)
     protocols, metrics = check_request(request)
     device = device_of_process(resolve_device(request.device))
     pairs = load_request_pairs(request, progress)
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
-    weights = _model_files(request, names)
+    weights = _model_files(request, every, own)
     seeds = range(request.seed, request.seed + request.repeat_seeds)
-    planned = [
-        _plan_run(name, replace(request, seed=seed), pairs, gallery, weights, device)
-        for name in names
-        for seed in seeds
-    ]
+    planned: list[PlannedRun] = []
+    for name in every:
+        for seed in seeds:
+            seeded = replace(request, seed=seed)
+            planned.append(_plan_run(name, seeded, pairs, gallery, weights, device))
+            if name in over:
+                planned.append(_plan_refined(planned[-1], seeded, weights, device))
     # A method that draws nothing has one run whatever the seeds.
     runs = tuple({run.folder: run for run in planned}.values())
     plan = Plan(
@@ -102,6 +112,13 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     )
     _check_roots(plan)
     return plan
+
+
+def _with_registered(request: RunRequest) -> tuple[RunRequest, dict[str, Path]]:
+    """Return the request with the user's own methods by their names, and {name: its file}."""
+    methods, own = with_own_methods(request.methods)
+    over, more = with_own_methods(request.refine_over)
+    return replace(request, methods=methods, refine_over=over), own | more
 
 
 def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -175,14 +192,17 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
-def _model_files(request: RunRequest, names: Sequence[str]) -> ModelFiles:
-    """Return where the model of `pcdms` lies, and what the options name of the methods `names`."""
+def _model_files(request: RunRequest, names: Sequence[str], own: dict[str, Path]) -> ModelFiles:
+    """Return where the model of `pcdms` lies, and what the options name of the methods `names`.
+
+    `own` = {method: its file}: a method of one's own is identified by its code.
+    """
     from pcdms.part_sources import given_parts
 
     root = weights_directory(request.preset, request.weights)
     given = given_parts(request.vae, request.encoders)
     weights = parse_method_weights(request.method_weights)
-    return ModelFiles(root, given, weights, externals_of(request, names, weights))
+    return ModelFiles(root, given, weights | own, externals_of(request, names, weights))
 
 
 def _plan_run(
@@ -203,6 +223,17 @@ def _plan_run(
         spec, run_path(request.out, spec), method, method.unavailable(),
         weights if name == "pcdms" else None,
     )  # fmt: skip
+
+
+def _plan_refined(
+    run: PlannedRun, request: RunRequest, weights: ModelFiles, device: str
+) -> PlannedRun:
+    """Return the stage `refine` over the pictures of `run`; raises InputError where it cannot."""
+    coarse = Coarse(run.spec, run.folder)
+    spec = refined_spec(run.spec, request, weights)
+    method = make_method(spec, Surroundings(None, None, weights, device, None, coarse.pictures))
+    check_refined(run.method, method, run.unavailable)
+    return PlannedRun(spec, run_path(request.out, spec), method, None, weights, coarse)
 
 
 def dataset_root(request: RunRequest) -> str:
@@ -236,7 +267,7 @@ def _check_roots(plan: Plan) -> None:
 def pictures_to_make(run: PlannedRun, pairs: PairSet) -> int:
     """Return how many pictures the run still lacks, over its picture stages."""
     ids = [pair.pair_id for pair in pairs]
-    stages = [stage for stage in run.spec.stages.split("+") if stage not in ("truth", "prior")]
+    stages = [stage for stage in generated_stages(run.spec.stages) if stage != "prior"]
     return sum(
         sum(missing_pictures(run.folder, stage, ids, run.spec.samples).values()) for stage in stages
     )

@@ -49,6 +49,8 @@ class RunRequest:
     guidance_rescale: float = 0.0
     null: str = "published"
     final_sigma: str = "sigma_min"
+    refine_over: str = ""
+    """Methods, comma-separated, whose pictures the stage `refine` reads in runs of their own."""
     guidance_interval: str = ""
     """`FROM-TO` as in `pcdms.guidance.parse_interval`; empty: guidance acts everywhere."""
     prior_steps: int | None = None

@@ -29,9 +29,17 @@ SETTINGS = {
             schedule="linear", ema_decay=0.0, save_every=5000,
         ),
     },
+    "cfld": {
+        "tiny": TrainSettings(steps=4000, batch_size=8, learning_rate=1e-3),
+        "paper": TrainSettings(
+            steps=45_500, batch_size=224, learning_rate=1e-4, weight_decay=0.0, warmup=1000,
+            schedule="constant", ema_decay=0.0, save_every=5000, mixed_precision="fp16",
+        ),
+    },
 }  # fmt: skip
 """Settings by method and preset. DPTN's published training counts epochs, 100 at the full rate and
-100 falling to 0, with another optimiser for the discriminator at a tenth of the rate."""
+100 falling to 0, with another optimiser for the discriminator at a tenth of the rate. CFLD's warms
+up from a tenth of the rate and falls to a tenth at epoch 50 of 100, which no schedule here does."""
 
 TINY_PAIRS = 12_000
 TINY_FRAME = (96, 64)

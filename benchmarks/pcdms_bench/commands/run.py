@@ -22,6 +22,8 @@ EXAMPLES = """\b
 Examples:
   pcdms-bench run
   pcdms-bench run --methods pcdms,limb-warp --limit 400 --out runs/long
+  pcdms-bench run --methods pcdms --refine-over limb-warp
+  pcdms-bench run --methods my_method/method.py:MyMethod,copy-source
   pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
 """
 
@@ -40,7 +42,10 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option("--split", default="test", show_default=True, help="test, val or train.")
 @click.option("--resolution", help="Output frame HEIGHTxWIDTH [default: the dataset's own].")
 @click.option(
-    "--methods", default=DEFAULT_METHODS, show_default=True, help="Comma-separated methods, or all."
+    "--methods",
+    default=DEFAULT_METHODS,
+    show_default=True,
+    help="Comma-separated methods, or all; FILE.py:CLASS is a method of your own.",
 )
 @click.option(
     "--stages",
@@ -135,6 +140,13 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     help="Last noise level of the sampler: sigma_min or zero.",
 )
 @click.option(
+    "--refine-over",
+    default="",
+    metavar="METHODS",
+    help="Comma-separated methods behind which the stage refine of pcdms runs too, as "
+    "METHOD+refine; they run themselves as well.",
+)
+@click.option(
     "--chunk",
     type=click.IntRange(1, 4096),
     default=8,
@@ -204,4 +216,8 @@ def run(dry_run: bool, as_json: bool, **options: Any) -> int:
         print_plans(plan, as_json)
         return 0
     print_run(result, as_json)
+    if request.repeat_seeds > 1 and not result.over_seeds:
+        click.echo(
+            "--repeat-seeds: no number differs in its seed, nothing here is random", err=True
+        )
     return result.exit_code

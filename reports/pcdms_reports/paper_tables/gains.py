@@ -88,10 +88,16 @@ def steps_of(rows: Sequence[PathRow]) -> list[Step]:
     for name, without, with_it in STEPS:
         for before in [one for one in rows if one.path == without]:
             for after in [one for one in rows if one.path == with_it]:
-                same = before.method == after.method
-                if same and (before.setting == after.setting or without == "final"):
+                if before.method == after.method and _differ_by_the_step(before, after):
                     steps.append(Step(name, before, after))
     return steps
+
+
+def _differ_by_the_step(before: PathRow, after: PathRow) -> bool:
+    """Return whether nothing but the stage tells two subsets of one method apart."""
+    if before.path == "final":
+        return after.over in ("", before.row.run)
+    return before.setting == after.setting
 
 
 PairValues = dict[tuple[str, str], pd.DataFrame]

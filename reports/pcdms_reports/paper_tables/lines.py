@@ -9,7 +9,7 @@ from pcdms_reports.paper_tables.measured_rows import MeasuredRow
 from pcdms_reports.paper_tables.published_cells import REFERENCES
 from pcdms_reports.stage_model import BOUND_SIGN
 
-WHOLE = ("final", "prior+inpaint+refine")
+WHOLE = ("final", "final+refine", "prior+inpaint+refine")
 """Stages that a label need not name."""
 ORACLE = "oracle-ssim"
 

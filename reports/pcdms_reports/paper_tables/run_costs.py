@@ -12,6 +12,7 @@ from pcdms_reports.records import RecordError, ScoreRow
 from pcdms_reports.scores import to_rows
 from pcdms_reports.stage_model import metric_column
 from pcdms_reports.table_model import Cell, Column, Footnotes, Marks, Number, Row, Table, words
+from pcdms_reports.tables import stage_label
 
 METRICS = ("seconds_per_picture", "peak_memory_mb", "parameters")
 Key = tuple[str, str, str, int]
@@ -82,7 +83,7 @@ def _row(
         )
         for metric in METRICS
     ]
-    label = _label(key, keys) + ("" if stage == "final" else f" · {stage}")
+    label = _label(key, keys) + stage_label(key[0], stage).removeprefix(key[0])
     return Row(label, (_device(key, request), _count(n), *cells), block=block)
 
 

@@ -11,14 +11,14 @@ import pandas as pd
 from pcdms_reports.paper_tables.measured_rows import MeasuredRow, measured_rows
 from pcdms_reports.paper_tables.request import TableRequest
 from pcdms_reports.paper_tables.stored_runs import StoredRuns
-from pcdms_reports.tables import comparable_frames
+from pcdms_reports.tables import REFINED, comparable_frames
 
 STAGED = ("inpaint", "prior+inpaint", "truth+inpaint", "inpaint+refine", "prior+inpaint+refine",
           "truth+inpaint+refine")  # fmt: skip
 """The stage subsets of PCDMs that make a picture, in the order of the table."""
 SINGLE = ("final", "final+refine")
 """A method of one step, alone and with its picture refined."""
-_OF_THE_STAGES = ("stages", "refine_over")
+_OF_THE_STAGES = ("stages",)
 """Fields of a run's specification that differ between the subsets of one ablation."""
 
 
@@ -29,11 +29,13 @@ class PathRow:
     path: str
     setting: str
     row: MeasuredRow
+    over: str = ""
+    """Run whose pictures were refined; empty where that is not stored."""
 
     @property
     def method(self) -> str:
-        """Return the method, whose picture may have been refined."""
-        return self.row.method
+        """Return the method; of a refined picture the one that made it."""
+        return self.row.method.removesuffix(REFINED)
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,9 @@ def path_rows(frame: pd.DataFrame, runs: StoredRuns) -> list[PathRow]:
         key = row.method, path, _setting(row, runs)
         if key not in chosen or (row.stages == path and chosen[key].stages != path):
             chosen[key] = row
-    # A refined method's own picture comes from its own run where there is one.
-    alone = {row.method for row in chosen.values() if row.stages == "final"}
     found = [
-        PathRow(path, setting, row)
-        for (method, path, setting), row in chosen.items()
-        if path != "final" or row.stages == "final" or method not in alone
+        PathRow(path, setting, row, _refined_run(row, runs))
+        for (_, path, setting), row in chosen.items()
     ]
     methods = list(dict.fromkeys(one.method for one in found))
 
@@ -112,6 +111,14 @@ def labels_of(rows: Sequence[PathRow]) -> list[str]:
         same = [other for other in rows if (other.method, other.path) == (one.method, one.path)]
         labels.append(f"{label} [{one.row.run}]" if len(same) > 1 else label)
     return labels
+
+
+def _refined_run(row: MeasuredRow, runs: StoredRuns) -> str:
+    """Return the run named in `refine_over`, which is written `METHOD@RUN`."""
+    folder = runs.folder(row.run)
+    if folder is None or not folder.spec:
+        return ""
+    return str(folder.spec.get("refine_over") or "").rpartition("@")[2]
 
 
 def _setting(row: MeasuredRow, runs: StoredRuns) -> str:
