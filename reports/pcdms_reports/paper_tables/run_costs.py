@@ -30,8 +30,8 @@ def cost_table(request: TableRequest) -> Table:
     if not rows:
         held = ", ".join(sorted(set(stored.scores["dataset"]))) or "nothing"
         raise RecordError(
-            f"{stored.place}: no costs of dataset {request.dataset or 'any'}; there are scores of "
-            f"{held}"
+            f"{stored.place}: no {', '.join(METRICS)} of {request.dataset or 'any dataset'}; there "
+            f"are scores of {held}"
         )
     footnotes = Footnotes()
     runs: dict[Key, dict[str, dict[str, ScoreRow]]] = {}
