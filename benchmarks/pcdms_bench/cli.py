@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pcdms_bench.commands.memorisation:memorisation",
         "Find generated pictures that repeat training pictures.",
     ),
+    "table": ("pcdms_bench.commands.table:table", "Print a paper's table, published and measured."),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
     "study": ("pcdms_bench.commands.study:study", "Ask people which pictures look real."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
