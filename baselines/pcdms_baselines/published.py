@@ -21,7 +21,7 @@ Options = Mapping[str, Any]
 LISTED = 60
 """Names of each kind that an error spells out."""
 
-HOMES = {name: f"pcdms_baselines.{name}.loading" for name in ("dptn", "patn", "nted")}
+HOMES = {name: f"pcdms_baselines.{name}.loading" for name in ("dptn", "patn", "nted", "pidm")}
 """Method -> the module that holds its `FORM`."""
 
 
