@@ -208,7 +208,7 @@ def test_market_pictures_are_the_networks_output_truncated(small, tmp_path):
 
 def test_fashion_is_squeezed_into_a_square_and_back(tmp_path):
     pairs = make_pairs(make_gallery(tmp_path / "data", size=(256, 176)))[:1]
-    pair, canvas = pairs[0], RECIPE.canvases[256, 176]
+    pair, canvas = pairs[0], RECIPE.form.canvases[256, 176]
     pixels = load_picture(pair.source)
     source, own, other = RECIPE.inputs(pixels, pair.source_pose, pair.target_pose, canvas)
     assert (source.shape, own.shape, other.shape) == ((3, 256, 256), (18, 256, 256), (18, 256, 256))

@@ -21,6 +21,8 @@ class Setting:
     `resolution` = (H, W) of the run; `gallery` the training split, `split_gallery` the evaluated
     split, both None where there is none; `vae` a diffusers AutoencoderKL directory; `kernel` the
     run's resize kernel; `device` a torch device; `weights` the file or folder of a learned method.
+    For methods that draw at random `steps` and `guidance` (None: the weights' own) and `chunk`,
+    the pairs of a forward pass.
     """
 
     resolution: tuple[int, int]
@@ -30,17 +32,26 @@ class Setting:
     kernel: str
     device: str
     weights: Path | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    chunk: int = 8
 
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """One method: `variants` are further names that build a modified form of it."""
+    """One method: `variants` are further names that build a modified form of it.
+
+    `draws`: pictures depend on the seed, and sampling has steps and a guidance scale. `latent`: it
+    works in the latents of an autoencoder.
+    """
 
     name: str
     description: str
     kind: Literal["floor", "ceiling", "learned"]
     build: Callable[[str, Setting], Method]
     variants: tuple[str, ...] = ()
+    draws: bool = False
+    latent: bool = False
 
 
 # The modules of the methods are imported where they are built, so that listing them stays light.
@@ -97,6 +108,15 @@ def _one_pass(name: str, setting: Setting) -> Method:
     return OnePass(recipe_of(name), resolution, setting.weights, name, device, setting.kernel)
 
 
+def _sampled(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.sampled import Sampled, sampled_recipe_of
+
+    return Sampled(
+        sampled_recipe_of(name), setting.resolution, setting.weights, name, setting.vae,
+        setting.steps, setting.guidance, setting.chunk, setting.device, setting.kernel,
+    )  # fmt: skip
+
+
 METHODS: dict[str, MethodEntry] = {
     "copy-source": MethodEntry(
         "copy-source", "the source picture itself: floor for pose, ceiling for texture", "floor",
@@ -120,7 +140,7 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "vae-roundtrip": MethodEntry(
         "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",
-        _vae_roundtrip, ("vae-roundtrip-native",),
+        _vae_roundtrip, ("vae-roundtrip-native",), latent=True,
     ),
     "dptn": MethodEntry(
         "dptn", "dual-task pose transformer network (CVPR 2022), one pass", "learned",
@@ -141,6 +161,12 @@ def learned_names() -> tuple[str, ...]:
     return tuple(name for name, entry in METHODS.items() if entry.kind == "learned")
 
 
+def entry_of(name: str) -> MethodEntry | None:
+    """Return the entry of a method or variant, None where no baseline is called that."""
+    entries = METHODS.values()
+    return next((e for e in entries if name == e.name or name in e.variants), None)
+
+
 def baseline_names() -> tuple[str, ...]:
     """Return every name `make_baseline` accepts, each method followed by its variants."""
     return tuple(name for entry in METHODS.values() for name in (entry.name, *entry.variants))
@@ -155,17 +181,23 @@ def make_baseline(
     kernel: str = "pil-bicubic-u8",
     device: str = "cpu",
     weights: Path | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    chunk: int = 8,
 ) -> Method:
     """Return the method `name` for pictures of `resolution` = (H, W).
 
     `gallery` is the training split (None where a dataset has none), `split_gallery` the evaluated
     one, `vae` a diffusers AutoencoderKL directory, `weights` the file or folder of a learned
-    method. Raises InputError on an unknown name.
+    method; `steps`, `guidance` and `chunk` act on methods that draw at random. Raises InputError on
+    an unknown name.
     """
-    setting = Setting(resolution, gallery, split_gallery, vae, kernel, device, weights)
-    for entry in METHODS.values():
-        if name == entry.name or name in entry.variants:
-            return entry.build(name, setting)
+    setting = Setting(
+        resolution, gallery, split_gallery, vae, kernel, device, weights, steps, guidance, chunk
+    )
+    entry = entry_of(name)
+    if entry is not None:
+        return entry.build(name, setting)
     names = baseline_names()
     near = difflib.get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]}?" if near else ""

@@ -160,7 +160,7 @@ def spec_for(
         convention=convention,
     )
     if name != "pcdms":
-        return spec
+        return _drawn(spec, request)
     steps, guidance, digest = _resolved(request, weights)
     return replace(
         spec,
@@ -180,6 +180,26 @@ def spec_for(
         prior_steps=request.prior_steps,
         channels_last=request.channels_last,
         compile=request.compile,
+    )
+
+
+def _drawn(spec: RunSpec, request: RunRequest) -> RunSpec:
+    """Return a baseline's specification with what decides its draws, if it draws at random.
+
+    Steps and guidance None are the weights' own, which the weights' digest stands for.
+    """
+    from pcdms_baselines.methods import entry_of
+
+    entry = entry_of(spec.method)
+    if entry is None or not entry.draws:
+        return spec
+    return replace(
+        spec,
+        seed=request.seed,
+        samples=request.samples,
+        steps=request.steps,
+        guidance=request.guidance,
+        chunk=request.chunk,
     )
 
 
@@ -242,18 +262,23 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
         vae=autoencoder_of(spec.method, around.weights),
         device=around.device,
         weights=around.weights.of_methods.get(spec.method),
+        steps=spec.steps,
+        guidance=spec.guidance,
+        chunk=spec.chunk or 8,
     )
 
 
 def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
-    """Return {method: file or folder} of `NAME=PATH` texts.
+    """Return {method: file or folder}: those of `NAME=PATH` texts, and the shipped ones of others.
 
     Raises InputError on another form, on a method without weights of its own, and where nothing is
     at the path.
     """
+    from pcdms_baselines.learned import shipped_weights
     from pcdms_baselines.methods import learned_names
 
-    found: dict[str, Path] = {}
+    shipped = {name: shipped_weights(name) for name in learned_names()}
+    found: dict[str, Path] = {name: path for name, path in shipped.items() if path is not None}
     for text in texts:
         name, sign, path = text.partition("=")
         if not sign or not path:
@@ -266,10 +291,12 @@ def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
 
 
 def autoencoder_of(name: str, weights: ModelFiles) -> Path | None:
-    """Return the autoencoder that method `name` passes pictures through: that of `pcdms`."""
-    if name.startswith("vae-roundtrip") and weights.folder("vae").is_dir():
-        return weights.folder("vae")
-    return None
+    """Return the autoencoder in whose latents method `name` works: that of `pcdms`."""
+    from pcdms_baselines.methods import entry_of
+
+    entry = entry_of(name)
+    latent = entry is not None and entry.latent
+    return weights.folder("vae") if latent and weights.folder("vae").is_dir() else None
 
 
 def folder_digest(folder: Path | None) -> str:
@@ -286,11 +313,20 @@ def folder_digest(folder: Path | None) -> str:
 
 
 def _digest_of(name: str, weights: ModelFiles) -> str:
-    """Return the digest of what a baseline loads: of a folder trained here not its checkpoints."""
-    mine = weights.of_methods.get(name)
+    """Return the digest of what a baseline loads: its weights, and the autoencoder it works in."""
+    found = [_weights_digest(weights.of_methods.get(name))]
+    found.append(folder_digest(autoencoder_of(name, weights)))
+    digests = [digest for digest in found if digest]
+    if len(digests) < 2:
+        return "".join(digests)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]
+
+
+def _weights_digest(mine: Path | None) -> str:
+    """Return the digest of a method's own weights: of a folder trained here not its checkpoints."""
     if mine is None or mine.is_file():
-        return folder_digest(autoencoder_of(name, weights) or mine)
-    from pcdms_baselines.one_pass import CONFIG, WEIGHTS
+        return folder_digest(mine)
+    from pcdms_baselines.learned import CONFIG, WEIGHTS
 
     parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
     return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]

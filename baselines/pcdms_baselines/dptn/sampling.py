@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcdms_baselines.heat_maps import gaussian_maps
-from pcdms_baselines.one_pass import Recipe, to_levels, to_planes
+from pcdms_baselines.learned import WeightForm, to_levels, to_planes
+from pcdms_baselines.one_pass import Recipe
 from pcdms_data.images import resize
 from pcdms_data.types import Keypoints
 
@@ -45,8 +46,10 @@ def picture(output: NDArray[np.float32], frame: tuple[int, int]) -> NDArray[np.u
 
 
 RECIPE = Recipe(
-    published_file="latest_net_G.pth",
-    canvases={(256, 176): (256, 256), (128, 64): (128, 64)},
+    form=WeightForm(
+        published_file="latest_net_G.pth",
+        canvases={(256, 176): (256, 256), (128, 64): (128, 64)},
+    ),
     inputs=inputs,
     picture=picture,
 )

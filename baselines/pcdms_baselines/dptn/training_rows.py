@@ -11,7 +11,7 @@ from torch import Tensor
 from pcdms_baselines.dptn.losses import Rows
 from pcdms_baselines.dptn.sampling import squeezed
 from pcdms_baselines.heat_maps import gaussian_maps
-from pcdms_baselines.one_pass import to_planes
+from pcdms_baselines.learned import to_planes
 from pcdms_data.images import load_picture
 from pcdms_data.types import Pair, Picture
 

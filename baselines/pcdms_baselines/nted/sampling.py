@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_baselines.one_pass import Recipe, to_levels, to_planes
+from pcdms_baselines.learned import WeightForm, to_levels, to_planes
+from pcdms_baselines.one_pass import Recipe
 from pcdms_baselines.skeleton_maps import skeleton_maps
 from pcdms_data.types import Keypoints
 
@@ -46,9 +47,11 @@ def misfit(network: nn.Module, frame: tuple[int, int]) -> str | None:
 
 
 RECIPE = Recipe(
-    published_file="epoch_00200_iteration_000495400_checkpoint.pt",
-    canvases={(256, 176): (256, 176), (512, 352): (512, 352)},
+    form=WeightForm(
+        published_file="epoch_00200_iteration_000495400_checkpoint.pt",
+        canvases={(256, 176): (256, 176), (512, 352): (512, 352)},
+        misfit=misfit,
+    ),
     inputs=inputs,
     picture=picture,
-    misfit=misfit,
 )

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_baselines.heat_maps import gaussian_maps, one_hot_maps
-from pcdms_baselines.one_pass import Recipe, to_levels, to_planes
+from pcdms_baselines.learned import WeightForm, to_levels, to_planes
+from pcdms_baselines.one_pass import Recipe
 from pcdms_data.types import Keypoints
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ def misfit(network: nn.Module, frame: tuple[int, int]) -> str | None:
 
 
 RECIPE = Recipe(
-    published_file="latest_net_netG.pth",
-    canvases={FASHION: FASHION, MARKET: MARKET},
+    form=WeightForm(
+        published_file="latest_net_netG.pth",
+        canvases={FASHION: FASHION, MARKET: MARKET},
+        misfit=misfit,
+    ),
     inputs=inputs,
     picture=picture,
-    misfit=misfit,
 )

@@ -31,7 +31,7 @@ Ready-made configurations for accelerate lie in the package: pcdms/configs/*.yam
 
 @click.command(epilog=EXAMPLES)
 @click.option("--stage", help=f"Part of pcdms to train: {', '.join(STAGES)}.")
-@click.option("--method", help="Train another method instead: dptn.")
+@click.option("--method", help="Train a baseline instead; an unknown name lists them.")
 @click.option("--preset", default="tiny", show_default=True, help="Model size, tiny or paper.")
 @click.option("--dataset", default="people", show_default=True, help="Dataset to train on.")
 @click.option("--root", type=FOLDER, help="Folder of a dataset on disk [default: PCDMS_DATA_ROOT].")
@@ -203,4 +203,4 @@ def _check_wanted(stage: str | None, method: str | None, perceptual: Path | None
     if stage is not None:
         check_choice("stage", stage, STAGES)
         if perceptual is not None:
-            raise InputError("--perceptual acts with --method dptn: leave it out")
+            raise InputError("--perceptual acts with --method: leave it out")
