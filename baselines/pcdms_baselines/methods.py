@@ -153,6 +153,10 @@ METHODS: dict[str, MethodEntry] = {
         "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
         _one_pass,
     ),
+    "pidm": MethodEntry(
+        "pidm", "person image diffusion on pixels, style by cross attention (CVPR 2023)", "learned",
+        _sampled,
+    ),
 }  # fmt: skip
 
 

@@ -29,9 +29,17 @@ SETTINGS = {
             schedule="linear", ema_decay=0.0, save_every=5000,
         ),
     },
+    "pidm": {
+        "tiny": TrainSettings(steps=5000, batch_size=16, learning_rate=1e-3, weight_decay=0.0),
+        "paper": TrainSettings(
+            steps=956_000, batch_size=64, learning_rate=2e-5, weight_decay=0.0, warmup=5000,
+            schedule="constant", ema_decay=0.9999, save_every=5000,
+        ),
+    },
 }  # fmt: skip
 """Settings by method and preset. DPTN's published training counts epochs, 100 at the full rate and
-100 falling to 0, with another optimiser for the discriminator at a tenth of the rate."""
+100 falling to 0, with another optimiser for the discriminator at a tenth of the rate. PIDM's is 300
+epochs of 101,966 pairs in both directions, 64 rows a step."""
 
 TINY_PAIRS = 12_000
 TINY_FRAME = (96, 64)

@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from pcdms_baselines.pidm.blocks import Norm, ResidualBlock, Resampling, StyleAttention, silenced
+from pcdms_baselines.pidm.blocks import Norm, Resampling, ResidualBlock, StyleAttention, silenced
+from pcdms_baselines.pidm.diffusion import Prediction
+
+Loop = Literal["ddim", "ddpm"]
+LOOPS: tuple[str, ...] = get_args(Loop)
 
 BLOCKS = 2
 """Residual blocks of a level on the way down; on the way up there is one more."""
@@ -93,13 +98,20 @@ class PidmDenoiser(nn.Module):
     """Noisy picture, time, target pose and source -> noise, and numbers for its variance.
 
     Sides must be multiples of 2^(levels - 1). The published network has 180,355,718 parameters,
-    38,288,640 of them in its encoder. `dropout` acts in training, 0.1 as published.
+    38,288,640 of them in its encoder. `dropout` acts in training, 0.1 as published. `prediction`:
+    what the network was taught to say, `loop`: how pictures are drawn with it.
     """
 
-    def __init__(self, shape: Shape | None = None, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        shape: Shape | None = None,
+        dropout: float = 0.1,
+        prediction: Prediction = "noise",
+        loop: Loop = "ddim",
+    ) -> None:
         super().__init__()
         shape = shape or Shape()
-        self.shape = shape
+        self.shape, self.prediction, self.loop = shape, prediction, loop
         smallest = shape.widths[-1]
         self.time_embed = TimeVector(shape.widths[0], shape.time)
         self.input_blocks = _downwards(
@@ -148,9 +160,7 @@ class PidmDenoiser(nn.Module):
 
 
 def _two_layers(channels_in: int, channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(channels_in, channels), nn.SiLU(), nn.Linear(channels, channels)
-    )
+    return nn.Sequential(nn.Linear(channels_in, channels), nn.SiLU(), nn.Linear(channels, channels))
 
 
 def _downwards(
