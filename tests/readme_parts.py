@@ -25,8 +25,11 @@ FOLDERS = {
 OTHERS = {
     "data/pcdms_data/people/mesh.npz": "the CC0 body mesh",
     "data/pcdms_data/people/MESH-LICENSE.md": "its origin and licence",
+    "baselines/pcdms_baselines/external/recipes": "one file per official repository",
     "reports/pcdms_reports/templates": "HTML, CSS and script of the report page",
+    "benchmarks/pcdms_bench/study/templates": "HTML, style and script of the study's pages",
     "benchmarks/pcdms_bench/weights": "ST-LPIPS weights with licence and origin",
+    "benchmarks/pcdms_bench/skeleton": "what `new-method` writes: a method and its test",
     "pcdms/pretrained/people-tiny": "the shipped checkpoint: a folder per part, and its model card",
     "docs/people.png": "embedded people: four identities, seven views each",
     "docs/results.png": "pictures of the default run",

@@ -23,20 +23,22 @@ def test_frechet_distances_of_both_sides_agree_for_many_and_few_pictures():
 
 
 def test_ssim_of_both_sides_agrees_in_either_precision():
-    exact, single = ssim_speed(3, (64, 44))
+    exact, single, same = ssim_speed(3, (64, 44))
     assert exact.difference < 1e-12
     assert 1e-12 < single.difference < 2e-6
+    assert single.difference == same.difference
 
 
 @pytest.mark.parametrize(
-    "words", [("ssim", "--pictures", 2), ("frechet", "--width", 32, "--few", 8)]
+    ("words", "rows"),
+    [(("ssim", "--pictures", 2), 3), (("frechet", "--width", 32, "--few", 8), 2)],
 )
-def test_the_commands_print_ratios_or_json(words):
+def test_the_commands_print_ratios_or_json(words, rows):
     text = call("speed", *words)
     assert text.exit_code == 0, text.output
     assert "times faster" in text.output
     document = json.loads(call("speed", *words, "--json").output)
-    assert len(document["rows"]) == 2
+    assert len(document["rows"]) == rows
     for row in document["rows"]:
         assert row["ratio"] == pytest.approx(row["library_s"] / row["ours_s"])
 

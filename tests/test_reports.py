@@ -182,6 +182,23 @@ def test_rows_that_use_the_target_are_shown_last_and_never_ranked():
     assert [line.cells[0].rank for line in table.rows] == [1, 2, 0, 0]
 
 
+def test_a_refined_method_stands_below_its_method_under_one_name():
+    refined = {"stages": "final+refine", "stage": "refine"}
+    rows = [
+        baseline("target-copy", "ssim", 1.0),
+        baseline("a", "ssim", 0.5),
+        baseline("a+flip", "ssim", 0.6),
+        baseline("a+refine", "ssim", 0.7, run="over", **refined),
+        baseline("target-copy+refine", "ssim", 0.8, run="top", **refined),
+    ]
+    table = stage_table(to_frame(rows))
+    assert [(line.label, line.bound) for line in table.rows] == [
+        ("a", False), ("a+refine", False), ("a+flip", False), ("target-copy", True),
+        ("target-copy+refine", True),
+    ]  # fmt: skip
+    assert [line.cells[0].rank for line in table.rows] == [0, 1, 2, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("column", "other"),
     [("dataset", "deepfashion"), ("split", "val"), ("protocol", "pcdms"), ("resolution", "256x176"),
@@ -254,6 +271,13 @@ def test_markdown_names_the_dataset_and_marks_best_and_second(out):
     assert "<script>" not in text
     widths = {line.count("|") for line in text.split("\n\n")[2].splitlines()}
     assert len(widths) == 1
+
+
+def test_a_folder_of_pictures_has_no_split_and_one_pair_is_a_pair():
+    plain = {"dataset": "folder", "split": "", "n": 1, "n_expected": 1}
+    caption = stage_table(to_frame([row(**plain)])).caption
+    assert caption.startswith("folder, protocol standard@96x64, frame ")
+    assert ", 1 pair, " in caption
 
 
 def test_every_metric_of_the_contract_has_words():

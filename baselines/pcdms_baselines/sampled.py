@@ -58,7 +58,7 @@ class SampledRecipe:
     needs_vae: bool = False
 
 
-_RECIPES = {name: f"pcdms_baselines.{name}.sampling" for name in ("pidm",)}
+_RECIPES = {name: f"pcdms_baselines.{name}.sampling" for name in ("cfld", "pidm")}
 
 
 def sampled_recipe_of(name: str) -> SampledRecipe:

@@ -68,7 +68,7 @@ class Trainable(Protocol):
         """
 
 
-TRAINABLE = {name: f"pcdms_baselines.{name}.training" for name in ("dptn", "pidm")}
+TRAINABLE = {name: f"pcdms_baselines.{name}.training" for name in ("dptn", "cfld", "pidm")}
 """Method -> the module with its training."""
 
 

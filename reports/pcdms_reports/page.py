@@ -26,7 +26,13 @@ from pcdms_reports.records import COLUMNS
 from pcdms_reports.scores import to_frame
 from pcdms_reports.slices import SliceTable, read_slices, slice_tables, slices_markdown
 from pcdms_reports.summary import LEADING, summarise
-from pcdms_reports.tables import COMPARABLE, StageTable, comparable_frames, stage_tables
+from pcdms_reports.tables import (
+    COMPARABLE,
+    StageTable,
+    comparable_frames,
+    stage_label,
+    stage_tables,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 GROUP_TITLES = {
@@ -223,7 +229,8 @@ def _missing(scores: pd.DataFrame) -> list[Missing]:
         status = "note" if record["status"] == "ok" else str(record["status"])
         metrics, rows = found.setdefault((status, str(record["reason"])), ({}, {}))
         metrics[words_of(str(record["metric"])).title] = None
-        rows[f"{record['method']} {record['stage']}".removesuffix(" final")] = None
+        label = stage_label(str(record["method"]), str(record["stage"]))
+        rows[label.replace(" · ", " ")] = None
     order = ("failed", "unavailable", "indicative", "note")
     return [
         Missing(status, reason, ", ".join(metrics), ", ".join(rows))

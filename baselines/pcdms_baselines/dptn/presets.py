@@ -17,19 +17,24 @@ from pcdms_baselines.dptn.network import PUBLISHED_WIDTHS, DptnGenerator
 
 @dataclass(frozen=True)
 class Preset:
-    """Channels of both networks, and the loss; without a discriminator there is no adversary."""
+    """Channels of both networks, and the loss; without a discriminator there is no adversary.
+
+    `gain` scales the orthogonal weights that convolutions start with.
+    """
 
     widths: tuple[int, ...]
     discriminator: tuple[int, ...] | None
     weights: Weights
     perceptual: bool
+    gain: float = 0.02
 
 
 PRESETS = {
-    "tiny": Preset((16, 32, 64), None, Weights(content=0, style=0, adversary=0), False),
+    "tiny": Preset((16, 32, 64), None, Weights(content=0, style=0, adversary=0), False, gain=1.0),
     "paper": Preset(PUBLISHED_WIDTHS, DISCRIMINATOR_WIDTHS, FASHION, True),
 }
-"""`tiny` (a choice of this project) learns from pixels alone: nothing pretrained comes with it."""
+"""`tiny` (a choice of this project) learns from pixels alone: nothing pretrained comes with it. Its
+loss after 300 steps is 1.03 from a gain of 1, and 1.14 from the published 0.02."""
 
 
 def new_networks(preset: Preset) -> DptnTraining:
@@ -39,7 +44,7 @@ def new_networks(preset: Preset) -> DptnTraining:
     for part in (generator, judge):
         for module in part.modules() if part is not None else ():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                _start(module)
+                _start(module, preset.gain)
     for name, parameter in generator.PTM.named_parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
@@ -48,11 +53,11 @@ def new_networks(preset: Preset) -> DptnTraining:
     return DptnTraining(generator, judge)
 
 
-def _start(convolution: nn.Conv2d | nn.ConvTranspose2d) -> None:
+def _start(convolution: nn.Conv2d | nn.ConvTranspose2d, gain: float) -> None:
     """Set a convolution's weights; through a spectral norm only the scale-free directions count."""
     stored = dict(convolution.named_parameters())
     weight = stored.get("weight", stored.get("parametrizations.weight.original"))
     assert weight is not None
-    nn.init.orthogonal_(weight, gain=0.02)
+    nn.init.orthogonal_(weight, gain)
     if convolution.bias is not None:
         nn.init.zeros_(convolution.bias)

@@ -58,8 +58,11 @@ def to_pixels(cells: Tensor, patch: int) -> Tensor:
 
 
 def pose_cells(pose: Tensor, patch: int) -> Tensor:
-    """Return a pose (B, 20, H, W) averaged over cells (B, 20, H / patch, W / patch)."""
-    return F.avg_pool2d(pose, patch) if patch > 1 else pose
+    """Return a pose (B, 20, H, W) as cells (B, 5 * patch^2, H / patch, W / patch).
+
+    It is averaged to half the size first; at patch 1 it stays as it is.
+    """
+    return to_cells(F.avg_pool2d(pose, 2), patch // 2) if patch > 1 else pose
 
 
 def patch_of(channels: int) -> int:

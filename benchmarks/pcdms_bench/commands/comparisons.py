@@ -20,9 +20,10 @@ def print_comparisons(title: str, rows: Sequence[Comparison], threads: int, as_j
         click.echo(json.dumps({"what": title, "threads": threads, "rows": found}, indent=2))
         return
     for row in rows:
+        aim = "" if row.target is None else f" (target {row.target:g})"
         click.echo(
             f"{title}, {row.what}: {row.library} {_time(row.library_s)}, ours "
-            f"{_time(row.ours_s)}: {row.ratio:.1f} times faster (target {row.target:g}); "
+            f"{_time(row.ours_s)}: {row.ratio:.1f} times faster{aim}; "
             f"largest difference {row.difference:.1e}"
         )
     click.echo(f"CPU time in one process, {threads} thread{'s' if threads > 1 else ''} a library")
