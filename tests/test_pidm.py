@@ -11,7 +11,8 @@ from tiny_pairs import make_gallery, make_pairs
 
 from pcdms_baselines import import_published
 from pcdms_baselines.methods import make_baseline
-from pcdms_baselines.pidm.canvas import drawn_pose, pose_cells, to_cells, to_pixels
+from pcdms_baselines.pidm.canvas import drawn_pose, patch_of, pose_cells, to_cells, to_pixels
+from pcdms_baselines.pidm.diffusion import Process
 from pcdms_baselines.pidm.network import PidmDenoiser, Shape
 from pcdms_baselines.pidm.sampling import RECIPE
 from pcdms_baselines.skeleton_maps import skeleton_maps
@@ -131,11 +132,15 @@ def test_a_file_of_another_network_is_refused(state, tmp_path):
         import_published("pidm", tmp_path / "other.safetensors")
 
 
-def test_unknown_predictions_and_loops_are_refused(small, tmp_path):
-    save_file(small.state_dict(), tmp_path / "w.safetensors")
-    for config in ({"prediction": "score"}, {"loop": "euler"}):
-        with pytest.raises(InputError, match=r"says '(score|euler)', expected (noise|ddim) or "):
-            import_published("pidm", tmp_path / "w.safetensors", config)
+def test_configuration_says_what_shapes_cannot(small, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(small.state_dict(), path)
+    assert import_published("pidm", path).process == Process("noise", 1.0, "ddim")
+    config = {"prediction": "clean", "shift": 3, "loop": "ddpm", "frame": [64, 44]}
+    assert import_published("pidm", path, config).process == Process("clean", 3.0, "ddpm")
+    for wrong in ({"prediction": "score"}, {"loop": "euler"}, {"shift": 0}, {"shift": "6"}):
+        with pytest.raises(InputError, match=r"no pidm checkpoint: its configuration says .*, exp"):
+            import_published("pidm", path, wrong)
 
 
 @torch.inference_mode()
@@ -161,13 +166,18 @@ def test_a_new_network_says_nothing_until_it_learns():
     assert not network(*given).any()
 
 
-def test_cells_lose_nothing_and_average_the_pose():
-    pictures = torch.rand(2, 3, 8, 12)
-    assert to_cells(pictures, 2).shape == (2, 12, 4, 6)
-    assert torch.equal(to_pixels(to_cells(pictures, 2), 2), pictures)
-    assert torch.equal(to_cells(pictures, 1), pictures)
-    pose = torch.rand(1, 20, 8, 12)
-    assert torch.allclose(pose_cells(pose, 2)[0, 0, 1, 2], pose[0, 0, 2:4, 4:6].mean())
+def test_cells_lose_nothing_and_halve_the_pose():
+    pictures, pose = torch.rand(2, 3, 8, 12), torch.rand(1, 20, 8, 12)
+    for patch, positions in ((1, (8, 12)), (2, (4, 6)), (4, (2, 3))):
+        cells = to_cells(pictures, patch)
+        assert cells.shape == (2, 3 * patch**2, *positions)
+        assert patch_of(cells.shape[1]) == patch
+        assert torch.equal(to_pixels(cells, patch), pictures)
+        channels = 20 if patch == 1 else 5 * patch**2
+        assert pose_cells(pose, patch).shape == (1, channels, *positions)
+    assert torch.equal(pose_cells(pose, 1), pose)
+    assert torch.allclose(pose_cells(pose, 2)[0, 3, 1, 2], pose[0, 3, 2:4, 4:6].mean())
+    assert torch.allclose(pose_cells(pose, 4)[0, 13, 1, 2], pose[0, 3, 4:6, 10:12].mean())
 
 
 def test_poses_of_small_canvases_are_drawn_large_and_averaged(tmp_path):

@@ -10,7 +10,7 @@ from baseline_files import distance, filled
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch.distributions import Normal, kl_divergence
 
-from pcdms_baselines.pidm.diffusion import Diffusion, linear_betas
+from pcdms_baselines.pidm.diffusion import Diffusion, Process, linear_betas
 from pcdms_baselines.pidm.loops import ddim_times, guided, run_ddim, run_ddpm
 from pcdms_baselines.pidm.losses import PidmLoss, Rows, level_log_likelihood, variational_bits
 from pcdms_baselines.pidm.network import PidmDenoiser, Shape
@@ -51,6 +51,15 @@ def test_published_process():
     assert ddim_times(1000, 100)[:2] == [990, 980]
     assert len(ddim_times(1000, 30)) == 31
     assert ddim_times(1000, 1) == [0]
+
+
+def test_a_shift_divides_signal_by_noise():
+    published, shifted = Diffusion().kept, Diffusion(Process(shift=3.0)).kept
+    ratios = shifted / (1 - shifted) / (published / (1 - published))
+    assert np.allclose(ratios.sqrt().numpy(), 1 / 3, rtol=1e-9)
+    tables = Diffusion(Process(shift=3.0))
+    assert np.allclose((1 - tables.betas).cumprod(0).numpy(), shifted.numpy(), rtol=1e-9)
+    assert np.allclose(Diffusion().betas.numpy(), linear_betas().numpy(), rtol=1e-9)
 
 
 @torch.inference_mode()
@@ -146,7 +155,7 @@ def test_ddpm_follows_the_published_recursion(network, given):
 def test_a_perfect_network_leads_both_loops_to_the_picture():
     clean = torch.rand(2, 3, 4, 4) * 1.8 - 0.9
     for prediction in ("noise", "clean"):
-        diffusion = Diffusion(prediction)
+        diffusion = Diffusion(Process(prediction))
 
         def perfect(x_t, t, diffusion=diffusion):
             if diffusion.prediction == "clean":
@@ -163,7 +172,7 @@ def test_a_perfect_network_leads_both_loops_to_the_picture():
 @pytest.mark.parametrize("prediction", ["noise", "clean"])
 def test_variational_term_is_the_divergence_of_the_two_steps_back(prediction):
     torch.manual_seed(0)
-    diffusion = Diffusion(prediction)
+    diffusion = Diffusion(Process(prediction))
     clean, drawn = torch.rand(4, 3, 6, 6) * 2 - 1, torch.randn(4, 3, 6, 6)
     said = torch.randn(4, 6, 6, 6) * 0.3
     t = torch.tensor([1, 20, 500, 999])
@@ -243,7 +252,7 @@ SMALLEST = Shape((8,), (False,), time=8, spare=False)
 
 @pytest.mark.parametrize("prediction", ["noise", "clean"])
 def test_loss_is_squared_error_and_bound_of_the_drawn_rows(prediction):
-    batch, diffusion = rows(), Diffusion(prediction)
+    batch, diffusion = rows(), Diffusion(Process(prediction))
     module = Told(SMALLEST, torch.full((64, 6, 4, 4), 0.2))
     value = PidmLoss(diffusion)(module, batch, torch.Generator().manual_seed(5))
     x_t, t, pose, source = module.given
@@ -267,7 +276,7 @@ def test_loss_is_squared_error_and_bound_of_the_drawn_rows(prediction):
 
 def test_without_numbers_for_the_variance_there_is_no_bound():
     batch, module = rows(), Told(SMALLEST, torch.zeros(64, 3, 4, 4))
-    loss = PidmLoss(Diffusion("clean"), drop=0.0)
+    loss = PidmLoss(Diffusion(Process("clean")), drop=0.0)
     value = loss(module, batch, torch.Generator().manual_seed(5))
     torch.testing.assert_close(value, batch.target.square().mean())
     assert torch.equal(module.given[3], batch.source)
@@ -275,7 +284,7 @@ def test_without_numbers_for_the_variance_there_is_no_bound():
 
 def test_mirrored_rows_are_mirrored_as_a_whole():
     batch, module = rows(), Told(SMALLEST, torch.zeros(64, 3, 4, 4))
-    loss = PidmLoss(Diffusion("clean"), drop=0.0, mirror=True)
+    loss = PidmLoss(Diffusion(Process("clean")), drop=0.0, mirror=True)
     loss(module, batch, torch.Generator().manual_seed(5))
     _, _, pose, source = module.given
     turned = (source == batch.source.flip(-1)).flatten(1).all(1)

@@ -33,7 +33,7 @@ def pairs(tmp_path):
     return make_pairs(make_gallery(tmp_path / "data", size=FRAME))[:4]
 
 
-@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize("patch", [1, 2, 4])
 def test_rows_are_the_pairs_in_both_directions(pairs, patch):
     rows = PairRows(pairs, FRAME, FRAME, patch)
     assert len(rows) == 8
@@ -73,7 +73,7 @@ def test_presets_say_what_the_training_does(pairs):
     assert config["canvas"] == FRAME
     assert training.loss.drop == 0.1
     paper = PRESETS["paper"]
-    assert (paper.prediction, paper.dropout, paper.mirror) == ("noise", 0.1, True)
+    assert (paper.process.prediction, paper.dropout, paper.mirror) == ("noise", 0.1, True)
     with torch.device("meta"):
         network = new_network(paper)
     used = 180_355_718 - 6_882_688 - 5_779_456
@@ -94,13 +94,13 @@ def test_the_loss_reaches_every_weight(pairs):
 def test_four_pairs_are_learned_by_heart(pairs, tmp_path):
     torch.manual_seed(0)
     preset = PRESETS["tiny"]
-    module, loss = new_network(preset), PidmLoss(Diffusion(preset.prediction))
-    rows = PairRows(pairs[:2], FRAME, FRAME, 2)
+    module, loss = new_network(preset), PidmLoss(Diffusion(preset.process))
+    rows = PairRows(pairs[:2], FRAME, FRAME, 4)
     batch = rows.fetch(torch.arange(4))
 
     def fixed():
         """The loss of 8 fixed draws of times and noise, nothing dropped."""
-        still = PidmLoss(Diffusion(preset.prediction), drop=0.0)
+        still = PidmLoss(Diffusion(preset.process), drop=0.0)
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             return sum(float(still(module.eval(), batch, generator)) for _ in range(8))

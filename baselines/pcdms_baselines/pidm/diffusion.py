@@ -6,16 +6,33 @@ Dhariwal (arXiv 2102.09672, equation 15). Tables are float64, pictures keep thei
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 Prediction = Literal["noise", "clean"]
+Loop = Literal["ddim", "ddpm"]
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
+LOOPS: tuple[str, ...] = get_args(Loop)
 
 TIMES = 1000
 FIRST_BETA, LAST_BETA = 1e-4, 2e-2
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a network was taught, and how pictures are drawn with it; as published by default.
+
+    `prediction` is what it says of a noisy picture: the noise in it, or the clean picture. `shift`
+    divides signal by noise at every time, so that more times are spent where nothing but noise is
+    seen (simple diffusion, arXiv 2301.11093, section 3.1, there for large pictures).
+    """
+
+    prediction: Prediction = "noise"
+    shift: float = 1.0
+    loop: Loop = "ddim"
 
 
 def linear_betas(times: int = TIMES) -> Tensor:
@@ -26,15 +43,16 @@ def linear_betas(times: int = TIMES) -> Tensor:
 class Diffusion:
     """Tables over the times 0 .. T - 1, and the distributions that they describe.
 
-    `prediction` is what the network says of the picture: its noise, as published, or the clean
-    picture. Times are int64 (B,), pictures (B, C, h, w).
+    Times are int64 (B,), pictures (B, C, h, w).
     """
 
-    def __init__(self, prediction: Prediction = "noise", betas: Tensor | None = None) -> None:
-        self.prediction = prediction
-        self.betas = linear_betas() if betas is None else betas
-        self.kept = (1 - self.betas).cumprod(0)
-        self.kept_before = torch.cat([torch.ones_like(self.kept[:1]), self.kept[:-1]])
+    def __init__(self, process: Process | None = None, betas: Tensor | None = None) -> None:
+        process = process or Process()
+        self.prediction = process.prediction
+        kept = (1 - (linear_betas() if betas is None else betas)).cumprod(0)
+        self.kept = kept / (kept + (1 - kept) * process.shift**2)
+        self.kept_before = torch.cat([torch.ones_like(kept[:1]), self.kept[:-1]])
+        self.betas = 1 - self.kept / self.kept_before
         variance = self.betas * (1 - self.kept_before) / (1 - self.kept)
         # At time 0 the posterior has no width; its neighbour's stands in, as published.
         self.least_log = torch.cat([variance[1:2], variance[1:]]).log()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import nn
 
 from pcdms_baselines.checkpoint_file import State
-from pcdms_baselines.pidm.diffusion import PREDICTIONS
-from pcdms_baselines.pidm.network import LOOPS, PidmDenoiser, Shape
+from pcdms_baselines.pidm.diffusion import LOOPS, PREDICTIONS, Process
+from pcdms_baselines.pidm.network import PidmDenoiser, Shape
 from pcdms_baselines.published import Options, PublishedForm, count, length
 from pcdms_data.types import InputError
 
@@ -21,12 +21,9 @@ STEPS = 3
 def fit(state: State, options: Options) -> tuple[nn.Module, State]:
     """Return the denoiser without weights, and the weights under its names.
 
-    `options`: `prediction` and `loop` as in `PidmDenoiser`, the published ones unless given.
+    `options`: the entries of `Process`, the published ones unless given.
     """
-    prediction, loop = options.get("prediction", "noise"), options.get("loop", "ddim")
-    for value, known in ((prediction, PREDICTIONS), (loop, LOOPS)):
-        if value not in known:
-            raise InputError(f"its configuration says {value!r}, expected {' or '.join(known)}")
+    process = _process(options)
     steps = max(count(state, f"{before}input_blocks.") for before in ("", "encoder."))
     if not steps or steps % STEPS:
         raise InputError(
@@ -47,10 +44,23 @@ def fit(state: State, options: Options) -> tuple[nn.Module, State]:
         time=length(state, *((f"time_embed.time_embed.{layer}.bias", 0) for layer in (0, 2))),
         spare=any(".cond_emb_layers." in key for key in state),
     )
-    return PidmDenoiser(shape, prediction=prediction, loop=loop), state
+    return PidmDenoiser(shape, process=process), state
 
 
 FORM = PublishedForm(entries=("ema",), fit=fit)
+
+
+def _process(options: Options) -> Process:
+    published = Process()
+    prediction = options.get("prediction", published.prediction)
+    loop = options.get("loop", published.loop)
+    shift = options.get("shift", published.shift)
+    for value, known in ((prediction, PREDICTIONS), (loop, LOOPS)):
+        if value not in known:
+            raise InputError(f"its configuration says {value!r}, expected {' or '.join(known)}")
+    if not isinstance(shift, int | float) or not 0 < shift < float("inf"):
+        raise InputError(f"its configuration says shift {shift!r}, expected a number above 0")
+    return Process(prediction, float(shift), loop)
 
 
 def _width(state: State, step: int) -> int:

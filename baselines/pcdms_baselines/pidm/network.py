@@ -9,16 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from pcdms_baselines.pidm.blocks import Norm, Resampling, ResidualBlock, StyleAttention, silenced
-from pcdms_baselines.pidm.diffusion import Prediction
-
-Loop = Literal["ddim", "ddpm"]
-LOOPS: tuple[str, ...] = get_args(Loop)
+from pcdms_baselines.pidm.diffusion import Process
 
 BLOCKS = 2
 """Residual blocks of a level on the way down; on the way up there is one more."""
@@ -98,20 +94,16 @@ class PidmDenoiser(nn.Module):
     """Noisy picture, time, target pose and source -> noise, and numbers for its variance.
 
     Sides must be multiples of 2^(levels - 1). The published network has 180,355,718 parameters,
-    38,288,640 of them in its encoder. `dropout` acts in training, 0.1 as published. `prediction`:
-    what the network was taught to say, `loop`: how pictures are drawn with it.
+    38,288,640 of them in its encoder. `dropout` acts in training, 0.1 as published. `process` says
+    what the network was taught.
     """
 
     def __init__(
-        self,
-        shape: Shape | None = None,
-        dropout: float = 0.1,
-        prediction: Prediction = "noise",
-        loop: Loop = "ddim",
+        self, shape: Shape | None = None, dropout: float = 0.1, process: Process | None = None
     ) -> None:
         super().__init__()
         shape = shape or Shape()
-        self.shape, self.prediction, self.loop = shape, prediction, loop
+        self.shape, self.process = shape, process or Process()
         smallest = shape.widths[-1]
         self.time_embed = TimeVector(shape.widths[0], shape.time)
         self.input_blocks = _downwards(

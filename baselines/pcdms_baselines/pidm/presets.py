@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pcdms_baselines.pidm.diffusion import Prediction
+from pcdms_baselines.pidm.diffusion import Process
 from pcdms_baselines.pidm.network import PidmDenoiser, Shape
 from pcdms_baselines.pidm.sampling import GUIDANCE, STEPS
 
@@ -17,7 +17,7 @@ class Preset:
     """The network, how it is taught, and how pictures are drawn with it."""
 
     shape: Shape
-    prediction: Prediction
+    process: Process
     dropout: float
     mirror: bool
     steps: int
@@ -26,15 +26,15 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(
-        Shape((32, 48, 64, 96), (False, True, True, True), 12, 20, 12, 128, spare=False),
-        "clean", dropout=0.0, mirror=False, steps=10, guidance=1.0,
+        Shape((48, 64, 96), (True, True, True), 48, 80, 48, time=128, spare=False),
+        Process("clean", shift=6.0), dropout=0.0, mirror=False, steps=5, guidance=1.0,
     ),
     "paper": Preset(
-        Shape(spare=False), "noise", dropout=0.1, mirror=True, steps=STEPS, guidance=GUIDANCE
+        Shape(spare=False), Process(), dropout=0.1, mirror=True, steps=STEPS, guidance=GUIDANCE
     ),
 }  # fmt: skip
 
 
 def new_network(preset: Preset) -> PidmDenoiser:
     """Return an untrained network; the last convolution of every block starts with zeros."""
-    return PidmDenoiser(preset.shape, preset.dropout, preset.prediction)
+    return PidmDenoiser(preset.shape, preset.dropout, preset.process)

@@ -65,14 +65,14 @@ def sample(
 
     assert isinstance(network, PidmDenoiser)
     steps = STEPS if steps is None else steps
-    diffusion = Diffusion(network.prediction)
+    diffusion = Diffusion(network.process)
     if not 1 <= steps <= len(diffusion.betas):
         raise InputError(f"{steps} steps: expected 1 to {len(diffusion.betas)}")
     patch = patch_of(network.shape.picture)
     source, pose = to_cells(inputs[0], patch), pose_cells(inputs[1], patch)
     predict = guided(network, pose, source, GUIDANCE if guidance is None else guidance)
     noise = (draws(shape) for shape in repeat(tuple(source.shape[1:])))
-    if network.loop == "ddpm":
+    if network.process.loop == "ddpm":
         made = run_ddpm(predict, diffusion, noise)
     else:
         made = run_ddim(predict, diffusion, next(noise), steps)

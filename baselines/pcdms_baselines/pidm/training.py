@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from torch import Tensor, nn
 
@@ -27,14 +28,14 @@ def prepare(preset: str, pairs: Sequence[Pair], frame: Size, aids: Aids) -> Trai
 
     def export(module: nn.Module) -> tuple[Mapping[str, Tensor], Mapping[str, object]]:
         config = {
-            "frame": frame, "canvas": canvas, "prediction": chosen.prediction,
+            "frame": frame, "canvas": canvas, **asdict(chosen.process),
             "steps": chosen.steps, "guidance": chosen.guidance,
         }  # fmt: skip
         return module.state_dict(), config
 
     return Training(
         new_network(chosen),
-        PidmLoss(Diffusion(chosen.prediction), mirror=chosen.mirror),
+        PidmLoss(Diffusion(chosen.process), mirror=chosen.mirror),
         PairRows(list(pairs), frame, canvas, patch),
         export,
     )

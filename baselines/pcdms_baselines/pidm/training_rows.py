@@ -31,7 +31,9 @@ class PairRows:
     ) -> None:
         self.pairs, self.frame, self.canvas, self.patch = pairs, frame, canvas, patch
         names = {picture.name for pair in pairs for picture in (pair.source, pair.target)}
-        self._keeps = len(names) * canvas[0] * canvas[1] * (3 + 20 // patch**2) <= KEPT_BYTES
+        self._keeps = (
+            len(names) * canvas[0] * canvas[1] * (3 + 20 // min(patch, 2) ** 2) <= KEPT_BYTES
+        )
         self._kept: dict[tuple[str, str], Tensor] = {}
 
     def __len__(self) -> int:
