@@ -37,7 +37,7 @@ SETTINGS = {
         ),
     },
     "pidm": {
-        "tiny": TrainSettings(steps=12_000, batch_size=8, learning_rate=1e-3, weight_decay=0.0),
+        "tiny": TrainSettings(steps=14_000, batch_size=8, learning_rate=1e-3, weight_decay=0.0),
         "paper": TrainSettings(
             steps=956_000, batch_size=64, learning_rate=2e-5, weight_decay=0.0, warmup=5000,
             schedule="constant", ema_decay=0.9999, save_every=5000,
