@@ -1,7 +1,8 @@
 """PCDMs as a method of the benchmark: pairs in, one PNG per pair and stage out.
 
 Stages talk through files: `prior` leaves `embeddings.safetensors`, `inpaint` reads it, `refine`
-reads the pictures of `inpaint`. What exists is kept, so an interrupted run continues.
+reads the pictures of `inpaint`, or those of any other method. What exists is kept, so an
+interrupted run continues.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from pcdms.stage_files import (
     starting_samples,
 )
 from pcdms.stage_files import sample_name as sample_name  # also for callers
-from pcdms.stages import parse_stages, parts_for
-from pcdms_data.types import Batch, InputError, Keypoints, Pair
+from pcdms.stages import EVERY_LIST, parse_stages, parts_for
+from pcdms_data.types import InputError, Pair
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "people-tiny"
 """The model directory that ships with the package."""
@@ -65,10 +66,10 @@ class PCDMsMethod:
     `steps` and `guidance` default to those of the model directory. The pseudo-stage `truth` puts
     the true target embedding in the prior's place and is no stage that leaves files. `given` =
     {part: folder} names parts that lie outside the model directory. A `pipeline` that is there
-    already is used as it is, in place of the model directory's.
+    already is used as it is, in place of the model directory's. `final+refine` refines pictures of
+    another method (`<pair_id>.png`, any size): those in the folder `coarse`, by default `final`
+    beside the results. `name` then says whose they are.
     """
-
-    name = "pcdms"
 
     def __init__(
         self,
@@ -88,19 +89,22 @@ class PCDMsMethod:
         channels_last: bool = False,
         compile_mode: CompileMode = "",
         pipeline: PCDMsPipeline | None = None,
+        coarse: Path | None = None,
+        name: str = "pcdms",
     ) -> None:
         if dtype not in _DTYPES:
             raise InputError(f"unknown dtype {dtype!r}, expected one of {', '.join(_DTYPES)}")
         self.weights, self.given = weights, given
-        self.listed = parse_stages(stages)
-        self.stages = tuple(stage for stage in self.listed if stage != "truth")
+        self.name, self.coarse = name, coarse
+        self.listed = parse_stages(stages, EVERY_LIST)
+        self.stages = tuple(stage for stage in self.listed if stage not in ("truth", "final"))
         self.steps, self.guidance = steps, guidance
         self.guidance_rescale, self.null, self.final_sigma = guidance_rescale, null, final_sigma
         self.chunk, self.device, self.dtype = chunk, device, dtype
         self.guidance_interval, self.prior_steps = guidance_interval, prior_steps
         self.execution = Execution(channels_last, compile_mode)
         self.execution.check()
-        self._pipeline = pipeline
+        self._given_pipeline = self._pipeline = pipeline
 
     def unavailable(self) -> str | None:
         """Return why the method cannot run, or None."""
@@ -139,6 +143,10 @@ class PCDMsMethod:
                 self.execution,
             )
         return self._pipeline
+
+    def release(self) -> None:
+        """Free the networks that were loaded here; they are loaded again when they are needed."""
+        self._pipeline = self._given_pipeline
 
     @property
     def reduced_chunk(self) -> int | None:
@@ -253,7 +261,10 @@ class PCDMsMethod:
         def load(part: Sequence[Pair]) -> LoadedPairs:
             if stage != "refine":
                 return self._read(part)
-            coarse, lost = coarse_pictures(part, out, settings.samples, chosen)
+            before = self.coarse or out / self.listed[self.listed.index(stage) - 1]
+            coarse, lost = coarse_pictures(
+                part, before, self.pipeline.config.frame, settings.samples, chosen
+            )
             loaded = self._read([pair for pair in part if pair.pair_id in coarse])
             rows = [coarse[pair.pair_id] for pair in loaded.pairs]
             return replace(loaded, lost=lost | loaded.lost, coarse=np.array(rows))
@@ -304,42 +315,3 @@ class PCDMsMethod:
                 ]
             )
         return self.pipeline.run_inpaint_stage(batch, embedding, settings)
-
-
-def generate_picture(
-    weights: Path,
-    source: NDArray[np.uint8],
-    source_pose: Keypoints,
-    target_pose: Keypoints,
-    seed: int = 0,
-    stages: str = "prior+inpaint+refine",
-    steps: int | None = None,
-    guidance: float | None = None,
-    device: str = "cpu",
-    given: Given | None = None,
-) -> NDArray[np.uint8]:
-    """Return the person of `source` uint8 (H, W, 3) in the target pose, in the model's frame.
-
-    The target picture is unknown, so the pseudo-stage `truth` is refused.
-    """
-    if "truth" in parse_stages(stages) or stages == "prior":
-        raise InputError(
-            f"stages {stages!r}: expected a list that ends in a picture, without truth"
-        )
-    pipeline = PCDMsPipeline.from_pretrained(weights, device, stages=stages, given=given)
-    frame = (int(source.shape[0]), int(source.shape[1]))
-    pixels = np.ascontiguousarray(source.transpose(2, 0, 1))[None]
-    poses = (source_pose.resized(frame), target_pose.resized(frame))
-    batch = Batch(
-        ("source_to_pose",),
-        pixels,
-        np.zeros_like(pixels),
-        poses[0].xy[None],
-        poses[1].xy[None],
-        poses[0].visible[None],
-        poses[1].visible[None],
-    )
-    out = pipeline(batch, stages=stages, seed=seed, steps=steps, guidance=guidance)
-    picture = out.inpaint if out.refine is None else out.refine
-    assert picture is not None
-    return np.ascontiguousarray(picture[0, 0].transpose(1, 2, 0))

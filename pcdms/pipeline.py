@@ -23,13 +23,13 @@ from pcdms.guidance import EVERYWHERE, Interval
 from pcdms.inpaint import InpaintModel
 from pcdms.model_directory import Given, check_fit, load_part, save_part
 from pcdms.pipeline_config import PipelineConfig, load_pipeline_config
-from pcdms.pipeline_settings import Sampling, StageOutputs, draw_noise
+from pcdms.pipeline_settings import Sampling, StageOutputs, draw_noise, stretched
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
 from pcdms.sampling import NullMode, decode_latents, run_inpaint, run_prior, run_refine
 from pcdms.schedulers import FinalSigma
-from pcdms.stages import PARTS, parse_stages, parts_for
-from pcdms_data.types import Batch
+from pcdms.stages import PARTS, REFINE_OVER, STAGE_LISTS, parse_stages, parts_for
+from pcdms_data.types import Batch, InputError
 
 PRIOR_GUIDANCE = 0.0
 
@@ -122,14 +122,17 @@ class PCDMsPipeline(FrozenParts):
         chunk: int = 8,
         guidance_interval: Interval = EVERYWHERE,
         prior_steps: int | None = None,
+        coarse: NDArray[np.uint8] | None = None,
     ) -> StageOutputs:
         """Return the outputs of the named stages for every pair of `batch`.
 
         `steps` (of the stages `inpaint` and `refine`), `prior_steps` and `guidance` default to
         those of the model directory (20, 20 and 2.0 as published). `chunk` rows pass through a
         network at once; where they do not fit in memory they are halved (`chunks.halved`).
+        `coarse` uint8 (B, 3, H, W) are pictures of another method, of any size, for `stages` of
+        `final+refine`: only they are refined.
         """
-        names = parse_stages(stages)
+        names = parse_stages(stages, STAGE_LISTS if coarse is None else (REFINE_OVER,))
         settings = Sampling(
             seed,
             samples,
@@ -152,8 +155,9 @@ class PCDMsPipeline(FrozenParts):
         if "inpaint" in names:
             inpaint = self.run_inpaint_stage(batch, embedding, settings)
         if "refine" in names:
-            assert inpaint is not None
-            refine = self.run_refine_stage(batch, inpaint, settings)
+            first = inpaint if coarse is None else self._given(coarse, len(batch.source), samples)
+            assert first is not None
+            refine = self.run_refine_stage(batch, first, settings)
         return StageOutputs(embedding, inpaint, refine)
 
     def run_prior_stage(self, batch: Batch, settings: Sampling) -> NDArray[np.float32]:
@@ -254,6 +258,15 @@ class PCDMsPipeline(FrozenParts):
 
         rows = self.chunks.run(len(flat), settings.chunk, compute)
         return rows.reshape(coarse.shape).cpu().numpy()
+
+    def _given(self, coarse: NDArray[np.uint8], count: int, samples: int) -> NDArray[np.uint8]:
+        """Return another method's pictures (B, 3, H, W) in the model's frame, (B, S, 3, h, w)."""
+        if coarse.dtype != np.uint8 or coarse.ndim != 4 or coarse.shape[:2] != (count, 3):
+            raise InputError(
+                f"coarse pictures are {coarse.dtype} {coarse.shape}, expected uint8 "
+                f"({count}, 3, H, W)"
+            )
+        return np.repeat(stretched(coarse, self.config.frame)[:, None], samples, axis=1)
 
     def _steps(self, settings: Sampling) -> int:
         return self.config.steps if settings.steps is None else settings.steps

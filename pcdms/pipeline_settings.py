@@ -75,17 +75,21 @@ def in_frame(batch: Batch, size: tuple[int, int]) -> Batch:
     if old == size:
         return batch
 
-    def stretch(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        rows = [resize(p.transpose(1, 2, 0), size, "pil-bicubic-u8") for p in pictures]
-        return np.stack(rows).transpose(0, 3, 1, 2).astype(np.uint8)
-
     scale = np.array([size[1] / old[1], size[0] / old[0]], dtype=np.float32)
     return Batch(
         batch.pair_ids,
-        stretch(batch.source),
-        stretch(batch.target),
+        stretched(batch.source, size),
+        stretched(batch.target, size),
         batch.source_xy * scale,
         batch.target_xy * scale,
         batch.source_visible,
         batch.target_visible,
     )
+
+
+def stretched(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return pictures (B, 3, H, W) stretched to `size` = (H, W)."""
+    if pictures.shape[2:] == size:
+        return pictures
+    rows = [resize(p.transpose(1, 2, 0), size, "pil-bicubic-u8") for p in pictures]
+    return np.stack(rows).transpose(0, 3, 1, 2).astype(np.uint8)

@@ -69,27 +69,30 @@ def starting_samples(pair: Pair, samples: int, chosen: Chosen) -> list[int]:
     return list(range(samples))
 
 
-def _coarse_files(pair: Pair, out: Path, samples: int, chosen: Chosen) -> list[Path]:
+def _coarse_files(pair: Pair, folder: Path, samples: int, chosen: Chosen) -> list[Path]:
     starts = starting_samples(pair, samples, chosen)
-    return [out / "inpaint" / sample_name(pair.pair_id, k) for k in starts]
+    return [folder / sample_name(pair.pair_id, k) for k in starts]
 
 
 def coarse_pictures(
-    pairs: Sequence[Pair], out: Path, samples: int, chosen: Chosen
+    pairs: Sequence[Pair], folder: Path, frame: tuple[int, int], samples: int, chosen: Chosen
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, str]]:
-    """Return {pair_id: pictures (S, 3, H, W) of `inpaint`}, and why the others cannot be read."""
+    """Return {pair_id: pictures (S, 3, H, W) of `folder`}, and why the others cannot be read.
+
+    Pictures of another size are stretched to `frame` = (H, W), as the pairs' own are.
+    """
     coarse: dict[str, NDArray[np.uint8]] = {}
     lost: dict[str, str] = {}
     for pair in pairs:
-        paths = _coarse_files(pair, out, samples, chosen)
+        paths = _coarse_files(pair, folder, samples, chosen)
         try:
-            read = {path: _read(path) for path in dict.fromkeys(paths)}
+            read = {path: _read(path, frame) for path in dict.fromkeys(paths)}
             coarse[pair.pair_id] = np.stack([read[path] for path in paths])
         except PictureError as error:
             lost[pair.pair_id] = str(error)
     return coarse, lost
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    picture = load_picture(Picture(path.name, path))
+def _read(path: Path, frame: tuple[int, int]) -> NDArray[np.uint8]:
+    picture = load_picture(Picture(path.name, path), frame)
     return np.ascontiguousarray(picture.transpose(2, 0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from pcdms_data.types import InputError
@@ -17,12 +18,18 @@ STAGE_LISTS = (
 )
 """Combinations in pipeline order; `truth` puts the true target embedding in the prior's place."""
 
+REFINE_OVER = "final+refine"
+"""The stage `refine` over pictures of another method, which that method's stage `final` left."""
+
+EVERY_LIST = (*STAGE_LISTS, REFINE_OVER)
+
 PARTS = ("prior", "inpaint", "refine", "vae", "image_encoder", "source_encoder")
 """The parts of a model directory, each a sub-folder."""
 
 STAGE_PARTS = {
     "prior": ("prior", "image_encoder"),
     "truth": ("image_encoder",),
+    "final": (),
     "inpaint": ("inpaint", "vae", "source_encoder"),
     "refine": ("refine", "vae", "source_encoder"),
 }
@@ -35,19 +42,17 @@ def parts_for(stages: str, null: str = "published") -> tuple[str, ...]:
     The trained null branch of `inpaint` holds the embedding of the zero picture, hence the image
     encoder.
     """
-    names = parse_stages(stages)
+    names = parse_stages(stages, EVERY_LIST)
     needed = {part for name in names for part in STAGE_PARTS[name]}
     if null == "trained" and "inpaint" in names:
         needed.add("image_encoder")
     return tuple(part for part in PARTS if part in needed)
 
 
-def parse_stages(stages: str) -> tuple[str, ...]:
-    """Return the stage names of `stages`; raises InputError with the choices for any other list."""
-    if stages not in STAGE_LISTS:
-        near = get_close_matches(stages, STAGE_LISTS, n=1)
+def parse_stages(stages: str, lists: Sequence[str] = STAGE_LISTS) -> tuple[str, ...]:
+    """Return the stage names of `stages`; raises InputError unless it is one of `lists`."""
+    if stages not in lists:
+        near = get_close_matches(stages, lists, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(
-            f"unknown stage list {stages!r}, expected one of {', '.join(STAGE_LISTS)}{hint}"
-        )
+        raise InputError(f"unknown stage list {stages!r}, expected one of {', '.join(lists)}{hint}")
     return tuple(stages.split("+"))

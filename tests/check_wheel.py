@@ -27,6 +27,21 @@ NEEDED = (
     "pcdms_reports/templates/report.html.j2",
     "pcdms_reports/templates/report.css",
     "pcdms_reports/templates/report.js",
+    "pcdms_reports/templates/table.html.j2",
+    "pcdms_reports/published/quantitative.csv",
+    *(f"pcdms_bench/skeleton/{name}.txt" for name in ("package", "method", "test")),
+    *(
+        f"pcdms_bench/study/templates/{name}"
+        for name in (
+            "page.html.j2",
+            "start.html.j2",
+            "question.html.j2",
+            "end.html.j2",
+            "problem.html.j2",
+            "study.css",
+            "study.js",
+        )
+    ),
     "pcdms_bench/weights/stlpips_alex.safetensors",
     "pcdms_bench/weights/LICENSE-stlpips.txt",
 )

@@ -294,3 +294,42 @@ def test_what_cannot_be_audited_is_refused_in_one_line(folders, tmp_path):
     save_picture(tmp_path / "some" / "q.png", np.zeros((*SIZE, 3), np.uint8))
     with pytest.raises(InputError, match="do not pair up: p0, p1, p2, p3, p4, q"):
         folder_subject(folders / "made", tmp_path / "some", None, None, None)
+
+
+def test_pictures_of_two_sizes_and_broken_ones_are_refused_not_passed_over(folders, tmp_path):
+    for kind in ("sizes", "broken"):
+        for i in range(COUNT):
+            save_picture(tmp_path / kind / f"p{i}.png", np.full((*SIZE, 3), 9 * i, np.uint8))
+    save_picture(tmp_path / "sizes" / "p2.png", np.zeros((SIZE[0] // 2, SIZE[1], 3), np.uint8))
+    whole = (tmp_path / "broken" / "p3.png").read_bytes()
+    (tmp_path / "broken" / "p3.png").write_bytes(whole[:-20])
+    for made, true, message in (
+        (tmp_path / "sizes", folders / "true", "of 2 sizes (p0.png 72x60, p2.png 36x60)"),
+        (folders / "made", tmp_path / "sizes", "of 2 sizes (p0.png 72x60, p2.png 36x60)"),
+        (tmp_path / "broken", folders / "true", "1 pairs of broken cannot be scored"),
+        (folders / "made", tmp_path / "broken", "p3.png is cut short"),
+    ):
+        result = call("audit", made, "--targets", true, "--metrics", "l1", "--out", tmp_path / "a")
+        assert result.exit_code == 2, result.output
+        assert message in error_line(result)
+        assert not (tmp_path / "a").exists()
+
+
+def test_a_broken_picture_of_a_run_is_a_failed_pair_that_every_number_counts(folders, tmp_path):
+    subject = subject_of(folders)
+    cut = tmp_path / "p1.png"
+    cut.write_bytes((folders / "made" / "p1.png").read_bytes()[:-20])
+    pairs = list(subject.pairs)
+    pairs[1] = replace(pairs[1], samples=(Picture("p1.png", cut),))
+    rows, _ = audited(replace(subject, pairs=tuple(pairs)))
+    row = rows["standard", "ssim"]
+    assert (row.n, row.pairs) == (COUNT - 1, COUNT)
+    assert "1 of 5 pairs without a score" in row.reason
+    assert "cut short" in row.reason
+
+
+def test_equal_pictures_have_no_psnr_and_the_row_says_why(folders):
+    subject = subject_of(folders, ("true",))
+    row = audited(subject)[0]["standard", "psnr"]
+    assert row.value is None
+    assert row.reason == "identical to their targets (infinite)"

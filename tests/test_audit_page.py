@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -85,6 +86,13 @@ def test_the_finding_counts_what_exceeds_the_gap_and_names_the_largest():
     assert "Of 4 choices in which published scripts differ, 2 alone move it" in text
     assert "The largest: uniform moves it by +0.2100, 30 such gaps." in text
     assert "from 0.4900 (cfld) to 0.6300 (patn)" in text
+
+
+def test_the_finding_says_of_how_many_pairs_a_number_is():
+    few = [replace(one, n=150) if one.metric == "ssim" else one for one in ROWS]
+    assert "On 150 of 200 pairs of people" in finding(sort_audit(few))[0]
+    one = [replace(one, n=1, pairs=1) for one in ROWS]
+    assert "On 1 pair of people" in finding(sort_audit(one))[0]
 
 
 def test_the_tables_are_sorted_by_size_and_free_text_cannot_break_them(folder):

@@ -130,7 +130,10 @@ def test_pictures_of_two_sizes_are_refused_and_sides_of_two_sizes_resized_only_b
         with pytest.raises(InputError, match=r"of 2 sizes \(0\.png 64x44, 1\.png 32x22\)"):
             pcdms_bench.score_images(*(tmp_path / name for name in arguments))
     small, large = smooth(2, 0, (32, 22)), smooth(2)
-    assert scores(small, large, metrics=("l1",)).loc["l1", "status"] == "ok"
+    resized = scores(small, large, metrics=("l1",)).loc["l1"]
+    assert (resized["status"], resized["reason"]) == ("ok", "pictures are 32x22")
+    both = scores(small, large, protocol="pcdms@40x30", metrics=("l1",)).loc["l1", "reason"]
+    assert both == "pictures are 32x22; targets are 64x44"
     with pytest.raises(InputError, match=r"32x22 for a target of 64x44.*does not resize"):
         scores(small, large, protocol="gfla", metrics=("ssim", "l1"))
 

@@ -7,13 +7,21 @@ import pytest
 from tiny_pairs import make_gallery, make_pairs
 
 from pcdms_baselines.mean_image import mean_picture
-from pcdms_baselines.methods import METHODS, baseline_names, learned_names, make_baseline
+from pcdms_baselines.methods import (
+    METHODS,
+    baseline_names,
+    external_names,
+    learned_names,
+    make_baseline,
+)
 from pcdms_data.images import load_picture
 from pcdms_data.types import InputError, Picture
 
 SIZE = (64, 44)
 WITHOUT_WEIGHTS = [
-    name for name in baseline_names() if not name.startswith("vae-") and name not in learned_names()
+    name
+    for name in baseline_names()
+    if not name.startswith(("vae-", "dense-")) and name not in (*learned_names(), *external_names())
 ]
 
 
@@ -88,6 +96,31 @@ def test_copies_of_sources_are_the_targets_in_another_order(gallery, tmp_path):
     assert all(
         np.array_equal(p, load_picture(q.target)) for p, q in zip(targets, pairs, strict=True)
     )
+
+
+def test_copies_of_sources_and_targets_are_equally_far_from_the_training_pictures(cache, tmp_path):
+    """On a pair list closed under reversal their Frechet distances are equal up to rounding."""
+    from bench_fixture import call
+
+    from pcdms_data.pairs import load_pairs
+    from pcdms_reports.scores import load_scores
+
+    pairs = load_pairs("people", size="smoke")
+    listed = {tuple(row) for row in pairs.rows.tolist()}
+    assert listed == {(target, source) for source, target in listed}
+    distances = []
+    for limit in (len(pairs), len(pairs) // 2):
+        result = call(
+            "run", "--size", "smoke", "--methods", "copy-source,target-copy", "--limit", limit,
+            "--metrics", "fd_efficientnet_lite0", "--device", "cpu", "--out", tmp_path / f"{limit}",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        frame = load_scores(tmp_path / f"{limit}" / "scores.csv").set_index("method")
+        distances.append(frame.loc[["copy-source", "target-copy"], "value"].tolist())
+    (source, target), (part_source, part_target) = distances
+    assert source > 1
+    assert source == pytest.approx(target, rel=1e-9)
+    assert part_source != pytest.approx(part_target, rel=1e-4), "half the list is not closed"
 
 
 def test_mean_is_the_exactly_rounded_integer_mean_in_any_order(gallery):

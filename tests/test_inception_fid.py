@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch_fidelity import feature_extractor_inceptionv3 as library
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from pcdms_bench import score_images, weights_store
 from pcdms_bench.metrics.inception import load_inception
 from pcdms_bench.metrics.networks import feature_network
 from pcdms_data.types import InputError
@@ -42,6 +47,38 @@ def test_features_equal_the_library_reading_the_same_file(random_file):
         found, expected = own(pictures)[0], reference(pictures)[0]
     assert found.shape == (2, 2048)
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
+@pytest.mark.slow
+def test_the_distance_equals_the_librarys_for_the_same_pictures(random_file, monkeypatch, tmp_path):
+    entry = weights_store.KNOWN["fid"]
+    prefix = weights_store.file_digest(random_file)[:8]
+    monkeypatch.setitem(weights_store.KNOWN, "fid", replace(entry, prefix=prefix))
+    monkeypatch.setenv(entry.variable, str(random_file))
+    monkeypatch.setenv("PCDMS_CACHE", str(tmp_path / "cache"))
+    feature_network.cache_clear()
+    rng = np.random.default_rng(0)
+    made, true = (
+        np.clip(gaussian_filter(rng.normal(m, 60, (n, 64, 44, 3)), (0, s, s, 0)), 0, 255)
+        for m, n, s in ((110, 9, 1), (140, 12, 0.7))
+    )
+    made, true = made.astype(np.uint8), true.astype(np.uint8)
+    row = score_images(made, made, reference=true, metrics=("fid",)).iloc[0]
+    feature_network.cache_clear()
+    reference = library.FeatureExtractorInceptionV3(
+        "reference", ["2048"], feature_extractor_weights_path=random_file
+    )
+    with torch.inference_mode():
+        sets = [
+            fid_features_to_statistics(
+                reference(torch.from_numpy(side).permute(0, 3, 1, 2))[0].double()
+            )
+            for side in (made, true)
+        ]
+    expected = fid_statistics_to_metric(*sets, verbose=False)["frechet_inception_distance"]
+    assert row["value"] == pytest.approx(expected, rel=1e-4)
+    assert row["extractor"] == f"inception-2015-12-05@{prefix}"
+    assert row["status"] == "indicative"
 
 
 def test_a_file_with_a_wrong_shape_or_key_is_refused(random_file, tmp_path):

@@ -11,7 +11,8 @@ from safetensors import safe_open
 from tiny_pairs import make_gallery, make_pairs
 
 from pcdms.embedding_file import read_embeddings, write_embeddings
-from pcdms.method import PCDMsMethod, generate_picture, sampling_defaults
+from pcdms.method import PCDMsMethod, sampling_defaults
+from pcdms.one_picture import generate_picture
 from pcdms.pipeline_settings import Sampling
 from pcdms_data.images import load_batch, load_picture, save_picture
 from pcdms_data.types import InputError, Picture

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcdms_bench.naming import NAMINGS, Known, SpeltNames, read_names
+from pcdms_bench.naming import NAMINGS, read_names
 from pcdms_bench.result_folder import one_size, read_results
 from pcdms_data.images import load_picture, save_picture
 from pcdms_data.names import parsed_name
+from pcdms_data.pair_names import Known, SpeltNames
 from pcdms_data.types import InputError, make_pair_id
 
 SOURCE = "fashionWOMENBlouses_Shirtsid0000337203_3back.jpg"

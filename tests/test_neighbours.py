@@ -8,7 +8,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
-from pcdms_bench.metrics import neighbours
+from pcdms_bench.metrics import distance_blocks
 from pcdms_bench.metrics.neighbours import manifold_scores, nearest_rows
 from pcdms_data.types import InputError
 
@@ -33,8 +33,8 @@ def by_definition(made, real, k, dense):
 
 @pytest.fixture(params=[(512, 4096), (7, 11)], ids=["one-block", "many-blocks"])
 def block(request, monkeypatch):
-    monkeypatch.setattr(neighbours, "ROWS", request.param[0])
-    monkeypatch.setattr(neighbours, "COLUMNS", request.param[1])
+    monkeypatch.setattr(distance_blocks, "ROWS", request.param[0])
+    monkeypatch.setattr(distance_blocks, "COLUMNS", request.param[1])
 
 
 @pytest.mark.parametrize(("k", "dense"), [(3, 5), (1, 2), (4, 3)])
@@ -83,8 +83,8 @@ def test_nearest_rows_equal_scipy_and_copies_have_distance_zero(block):
 @pytest.mark.parametrize(
     ("a", "b", "words"),
     [
-        (np.zeros((3, 4)), np.zeros((30, 4)), "more than 3 and 5"),
-        (np.zeros((30, 4)), np.zeros((5, 4)), "more than 3 and 5"),
+        (np.zeros((3, 4)), np.zeros((30, 4)), "3 generated pictures, expected more than 3"),
+        (np.zeros((30, 4)), np.zeros((5, 4)), "5 real pictures, expected more than 5"),
         (np.zeros((30, 4)), np.full((30, 4), np.inf), "NaN"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcdms_data.people import render
+from pcdms_data.people import scene
 from pcdms_data.people.draws import Draws
 from pcdms_data.people.garments import HAIR, dress
 from pcdms_data.people.identity import LOOKS, PATTERNS, Identity, sample_identity
@@ -44,7 +44,7 @@ def turned(monkeypatch, yaw, kind="stand"):
             pose = sample_pose(rng, look)
         return replace(pose, yaw=yaw, neck=Turn(), pitch=0.0)
 
-    monkeypatch.setattr(render, "sample_pose", straight)
+    monkeypatch.setattr(scene, "sample_pose", straight)
 
 
 def test_golden_pictures():

@@ -95,6 +95,19 @@ def test_a_file_of_a_header_alone_is_an_empty_typed_frame(tmp_path):
         (lambda lines: [lines[0], lines[1].replace("0.5", "")], ":2: ssim: status ok with value"),
         (lambda lines: [lines[0], lines[1].replace(",5,5,", ",5,many,")], ":2: n_expected 'many'"),
         (lambda lines: [lines[0], lines[1].replace(",refine,", ",polish,")], ":2: stage 'polish'"),
+        (
+            lambda lines: [lines[0], lines[1].replace(",first,", ",best,")],
+            ":2: selection 'best', exp",
+        ),
+        (
+            lambda lines: [lines[0], lines[1].replace(",0.5,,,", ",0.5,0.9,0.1,")],
+            ":2: ci_low 0.9, expected at most ci_high 0.1",
+        ),
+        (
+            lambda lines: [line.replace(",", ";") for line in lines],
+            ":1: columns parted by 'run;meth",
+        ),
+        (lambda lines: [lines[0].replace(",seed", ",draw"), lines[1]], "a score file of schema 1"),
         (lambda lines: [lines[0], lines[1] + ",more"], ":2: 23 fields, expected 22"),
         (lambda lines: [], "empty file"),
     ],
@@ -107,6 +120,13 @@ def test_a_damaged_file_is_refused_with_file_and_line(tmp_path, change, message)
         load_scores(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_that_holds_nothing_is_no_row(tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores([row("ssim", 0.5)], path)
+    path.write_text(path.read_text() + "\n\n")
+    assert len(load_scores(path)) == 1
 
 
 def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):
@@ -183,6 +203,23 @@ def test_rows_that_use_the_target_are_shown_last_and_never_ranked():
     assert [line.cells[0].rank for line in table.rows] == [1, 2, 0, 0]
 
 
+def test_a_refined_method_stands_below_its_method_under_one_name():
+    refined = {"stages": "final+refine", "stage": "refine"}
+    rows = [
+        baseline("target-copy", "ssim", 1.0),
+        baseline("a", "ssim", 0.5),
+        baseline("a+flip", "ssim", 0.6),
+        baseline("a+refine", "ssim", 0.7, run="over", **refined),
+        baseline("target-copy+refine", "ssim", 0.8, run="top", **refined),
+    ]
+    table = stage_table(to_frame(rows))
+    assert [(line.label, line.bound) for line in table.rows] == [
+        ("a", False), ("a+refine", False), ("a+flip", False), ("target-copy", True),
+        ("target-copy+refine", True),
+    ]  # fmt: skip
+    assert [line.cells[0].rank for line in table.rows] == [0, 1, 2, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("column", "other"),
     [("dataset", "deepfashion"), ("split", "val"), ("protocol", "pcdms"), ("resolution", "256x176"),
@@ -256,6 +293,13 @@ def test_markdown_names_the_dataset_and_marks_best_and_second(out):
     assert "<script>" not in text
     widths = {line.count("|") for line in text.split("\n\n")[2].splitlines()}
     assert len(widths) == 1
+
+
+def test_a_folder_of_pictures_has_no_split_and_one_pair_is_a_pair():
+    plain = {"dataset": "folder", "split": "", "n": 1, "n_expected": 1}
+    caption = stage_table(to_frame([row(**plain)])).caption
+    assert caption.startswith("folder, protocol standard@96x64, frame ")
+    assert ", 1 pair, " in caption
 
 
 def test_every_metric_of_the_contract_has_words():

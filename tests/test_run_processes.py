@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from bench_fixture import call
 
 from pcdms_bench.planning import prepare
@@ -41,6 +40,7 @@ def words(tmp_path_factory):
         "run", "--size", "smoke", "--limit", "5", "--methods", "pcdms,mean-image,limb-warp",
         "--weights", str(weights), "--samples", "2", "--selection", "oracle-ssim", "--chunk", "4",
         "--metrics", "ssim,cosine,seconds_per_picture", "--device", "cpu",
+        "--refine-over", "limb-warp",
     ]  # fmt: skip
 
 
@@ -167,10 +167,11 @@ def test_more_processes_add_only_what_is_missing(words, single, tmp_path):
         size="smoke", limit=5, methods="pcdms,mean-image,limb-warp", samples=2, chunk=4,
         weights=Path(words[words.index("--weights") + 1]), selection="oracle-ssim",
         metrics="ssim,cosine,seconds_per_picture", device="cpu", out=tmp_path,
+        refine_over="limb-warp",
     )  # fmt: skip
 
     def work(index):
-        with Progress(silent=True) as progress, torch.inference_mode():
+        with Progress(silent=True) as progress:
             plan = prepare(request, progress)
             outcomes[index] = execute(plan, progress, Threads(index, 3, barrier))
 

@@ -53,6 +53,10 @@ def test_every_seed_has_its_own_run_and_the_summary_is_that_of_their_rows(weight
     assert " ± " in (tmp_path / "runs" / "tables" / "seeds.md").read_text()
     text = call(*words, "--repeat-seeds", 3)
     assert "Mean and deviation over seeds" in text.output
+    assert "--repeat-seeds" not in text.output
+    fixed = call(*words, "--methods", "copy-source", "--repeat-seeds", 2)
+    assert "nothing here is random" in fixed.stderr
+    assert "over seeds" not in fixed.stdout
     once = call(*words, "--json")
     assert json.loads(once.stdout)["over_seeds"] == []
 

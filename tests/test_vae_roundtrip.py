@@ -1,6 +1,7 @@
 """The target through an autoencoder: frames, rounding, and directories that cannot be used."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,23 @@ def test_square_round_trip_comes_back_in_the_frame_of_the_run(vae, pairs, tmp_pa
     assert read(tmp_path, pairs[0]).shape == (63, 43, 3)
 
 
+def test_each_target_passes_the_autoencoder_once(vae, pairs, tmp_path, monkeypatch):
+    whole, seen = VaeRoundtrip._roundtrip, []
+
+    def counted(self, pixels, model):
+        seen.append(pixels.tobytes())
+        return whole(self, pixels, model)
+
+    monkeypatch.setattr(VaeRoundtrip, "_roundtrip", counted)
+    twice = [*pairs, *(replace(p, pair_id=f"again_{p.pair_id}") for p in pairs)]
+    method = make_baseline("vae-roundtrip-native", SIZE, vae=vae)
+    for start in (0, 4, 8, 12):
+        assert method.generate(twice[start : start + 4], tmp_path, seed=0) == {}
+    assert len(seen) == len(set(seen)) == len(pairs)
+    for first, again in zip(pairs, twice[len(pairs) :], strict=True):
+        assert np.array_equal(read(tmp_path, first), read(tmp_path, again))
+
+
 def test_frame_that_the_latent_cells_do_not_tile_is_unavailable(vae):
     reason = make_baseline("vae-roundtrip-native", (63, 44), vae=vae).unavailable()
     assert "63x44" in reason
@@ -72,8 +90,6 @@ def test_frame_that_the_latent_cells_do_not_tile_is_unavailable(vae):
 
 
 def test_unreadable_target_fails_its_own_pair(vae, pairs, tmp_path):
-    from dataclasses import replace
-
     pairs = [replace(pairs[0], target=Picture("no.png", tmp_path / "no.png")), pairs[1]]
     method = make_baseline("vae-roundtrip-native", SIZE, vae=vae)
     assert list(method.generate(pairs, tmp_path / "run", seed=0)) == [pairs[0].pair_id]

@@ -240,6 +240,13 @@ def test_the_state_of_every_file_is_told(known, server):
     assert "SHA-256" in state.problem
 
 
+def test_the_list_of_files_stands_in_columns():
+    lines = call("weights", "list").output.splitlines()
+    names, width = list(weights_store.KNOWN), max(map(len, weights_store.KNOWN)) + 2
+    assert [line[:width].strip() for line in lines] == [w for n in names for w in (n, "")]
+    assert all(line[width] != " " for line in lines)
+
+
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="did you mean 'lpips'"):
         fetch(["lpip"])

@@ -32,20 +32,36 @@ class WeightForm:
 
     `canvases`: (H, W) of the pictures -> (H, W) on which the network works, as published.
     `misfit(network, frame)` says why published weights are not those for the frame, or None.
+    `published_files`: where the authors' weights are several files, those of their folder.
     """
 
     published_file: str
     canvases: Mapping[Size, Size]
     misfit: Callable[[nn.Module, Size], str | None] | None = None
+    published_files: tuple[str, ...] = ()
+
+    def trained_here(self, path: Path) -> bool:
+        """Whether the path is that of a folder with weights trained here, not of the authors'."""
+        files = self.published_files
+        whole = bool(files) and all((path / name).is_file() for name in files)
+        return path.is_dir() and not whole
+
+    @property
+    def wanted(self) -> str:
+        """What the authors' weights are, in words."""
+        files = self.published_files
+        return (
+            f"a folder with {' and '.join(files)}" if files else f"the file {self.published_file}"
+        )
 
 
 @dataclass
 class LearnedWeights:
     """The network of method `name` for pictures of `resolution` = (H, W).
 
-    `path` is the authors' file, or a folder with `config.json` and `model.safetensors` as a
-    training of this project leaves it: `frame` and `canvas` there, both [H, W], take the place of
-    the published ones.
+    `path` is the authors' file (their folder, where there are several), or a folder with
+    `config.json` and `model.safetensors` as a training of this project leaves it: `frame` and
+    `canvas` there, both [H, W], take the place of the published ones.
     """
 
     name: str
@@ -60,12 +76,12 @@ class LearnedWeights:
         file = self.form.published_file
         if self.path is None:
             return f"{self.name} needs its published weights: --method-weights {self.name}={file}"
-        if self.path.is_dir():
+        if self.form.trained_here(self.path):
             lacking = [name for name in (CONFIG, WEIGHTS) if not (self.path / name).is_file()]
             if lacking:
-                return f"{self.path} lacks {' and '.join(lacking)}; or name the file {file}"
-        elif not self.path.is_file():
-            return f"{self.path}: no such file, expected {file} of {self.name}"
+                return f"{self.path} lacks {' and '.join(lacking)}; or name {self.form.wanted}"
+        elif not self.path.exists():
+            return f"{self.path}: no such file, expected {self.form.wanted} of {self.name}"
         try:
             canvases = self._canvases()
         except InputError as error:
@@ -85,7 +101,7 @@ class LearnedWeights:
 
     def config(self) -> dict[str, Any]:
         """Return the entries of a folder's `config.json`, none for the authors' file."""
-        if self.path is None or not self.path.is_dir():
+        if self.path is None or not self.form.trained_here(self.path):
             return {}
         file = self.path / CONFIG
         try:
@@ -104,7 +120,7 @@ class LearnedWeights:
         if reason is not None or self.path is None:
             raise InputError(str(reason))
         if self._network is None:
-            folder = self.path.is_dir()
+            folder = self.form.trained_here(self.path)
             path = self.path / WEIGHTS if folder else self.path
             loaded = import_published(self.name, path, self.path / CONFIG if folder else None)
             check = None if folder else self.form.misfit
@@ -124,7 +140,7 @@ class LearnedWeights:
 
     def _canvases(self) -> dict[Size, Size]:
         """{frame: canvas} of these weights."""
-        if self.path is None or not self.path.is_dir():
+        if self.path is None or not self.form.trained_here(self.path):
             return dict(self.form.canvases)
         values = self.config()
         try:

@@ -138,7 +138,12 @@ def _positions(
 
 
 def sample_bilinear(source: Pixels, x: NDArray[np.float64], y: NDArray[np.float64]) -> Pixels:
-    """Return floor(v + 0.5) of the bilinear samples v, uint8 (n, 3), at positions x, y (n,).
+    """Return `bilinear` rounded, floor(v + 0.5), uint8 (n, 3)."""
+    return np.floor(bilinear(source, x, y) + 0.5).astype(np.uint8)
+
+
+def bilinear(source: Pixels, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return bilinear samples (n, C) of `source` (H, W, C) at positions x, y (n,).
 
     Positions are pixel centres at integers and are clipped to [0, W-1] x [0, H-1].
     """
@@ -147,14 +152,15 @@ def sample_bilinear(source: Pixels, x: NDArray[np.float64], y: NDArray[np.float6
     left = np.minimum(x.astype(np.int64), max(width - 2, 0))
     top = np.minimum(y.astype(np.int64), max(height - 2, 0))
     across, down = (x - left)[:, None], (y - top)[:, None]
-    pixels = source.reshape(-1, 3)
+    pixels = source.reshape(height * width, -1)
     corner = top * width + left
     step, line = min(width - 1, 1), width * min(height - 1, 1)
     upper_left, upper_right = pixels[corner], pixels[corner + step]
     lower_left, lower_right = pixels[corner + line], pixels[corner + line + step]
     upper = upper_left * (1 - across) + upper_right * across
     lower = lower_left * (1 - across) + lower_right * across
-    return np.floor(upper * (1 - down) + lower * down + 0.5).astype(np.uint8)
+    out: NDArray[np.float64] = upper * (1 - down) + lower * down
+    return out
 
 
 @dataclass(frozen=True)

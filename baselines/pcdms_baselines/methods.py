@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from pcdms_data.types import Gallery, InputError
 
 if TYPE_CHECKING:
+    from pcdms_baselines.external.clone import Given
     from pcdms_baselines.method import Method
+    from pcdms_data.pair_set import PairSet
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Setting:
     split, both None where there is none; `vae` a diffusers AutoencoderKL directory; `kernel` the
     run's resize kernel; `device` a torch device; `weights` the file or folder of a learned method.
     For methods that draw at random `steps` and `guidance` (None: the weights' own) and `chunk`,
-    the pairs of a forward pass.
+    the pairs of a forward pass. For official repositories `given`, what the user has of one, and
+    `dataset`, the evaluated pairs.
     """
 
     resolution: tuple[int, int]
@@ -35,6 +38,8 @@ class Setting:
     steps: int | None = None
     guidance: float | None = None
     chunk: int = 8
+    given: Given | None = None
+    dataset: PairSet | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class MethodEntry:
 
     name: str
     description: str
-    kind: Literal["floor", "ceiling", "learned"]
+    kind: Literal["floor", "ceiling", "learned", "external", "own"]
     build: Callable[[str, Setting], Method]
     variants: tuple[str, ...] = ()
     draws: bool = False
@@ -92,6 +97,12 @@ def _limb_warp(name: str, setting: Setting) -> Method:
     return LimbWarp(setting.resolution, VARIANTS[name], setting.kernel, name)
 
 
+def _dense_warp(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.dense_warp import DenseWarp
+
+    return DenseWarp(setting.resolution, setting.split_gallery, setting.kernel, name)
+
+
 def _vae_roundtrip(name: str, setting: Setting) -> Method:
     from pcdms_baselines.vae_roundtrip import VaeRoundtrip
 
@@ -117,6 +128,22 @@ def _sampled(name: str, setting: Setting) -> Method:
     )  # fmt: skip
 
 
+def _external(name: str, setting: Setting) -> Method:
+    from pcdms_baselines.external.clone import Given
+    from pcdms_baselines.external.method import External
+    from pcdms_baselines.external.recipe import recipe_of
+
+    given = setting.given or Given()
+    return External(
+        recipe_of(name), setting.resolution, given, setting.dataset, setting.device, setting.kernel
+    )
+
+
+def _official(name: str, description: str) -> MethodEntry:
+    """Return the entry of an official repository, run in its own interpreter."""
+    return MethodEntry(name, description, "external", _external)
+
+
 METHODS: dict[str, MethodEntry] = {
     "copy-source": MethodEntry(
         "copy-source", "the source picture itself: floor for pose, ceiling for texture", "floor",
@@ -138,6 +165,10 @@ METHODS: dict[str, MethodEntry] = {
         "target-copy", "the target picture itself: the best value of every metric", "ceiling",
         _target_copy,
     ),
+    "dense-warp": MethodEntry(
+        "dense-warp", "the source on the target's exact surface (embedded people only)", "ceiling",
+        _dense_warp,
+    ),
     "vae-roundtrip": MethodEntry(
         "vae-roundtrip", "the target through an autoencoder: ceiling of latent methods", "ceiling",
         _vae_roundtrip, ("vae-roundtrip-native",), latent=True,
@@ -153,12 +184,43 @@ METHODS: dict[str, MethodEntry] = {
         "nted", "neural texture extraction and distribution (CVPR 2022), one pass", "learned",
         _one_pass,
     ),
+    "cfld": MethodEntry(
+        "cfld", "coarse-to-fine latent diffusion (CVPR 2024), sampled", "learned", _sampled,
+        latent=True, draws=True,
+    ),
+    "pidm": MethodEntry(
+        "pidm", "diffusion on pixels, style by cross attention (CVPR 2023), sampled", "learned",
+        _sampled, draws=True,
+    ),
+    "patn-official": _official("patn-official", "the program of tengteng95/Pose-Transfer"),
+    "dptn-official": _official(
+        "dptn-official", "the program of PangzeCheung/Dual-task-Pose-Transformer-Network"
+    ),
+    "nted-official": _official(
+        "nted-official", "the program of RenYurui/Neural-Texture-Extraction-Distribution"
+    ),
+    "pidm-official": _official("pidm-official", "the sampler of ankanbhunia/PIDM"),
+    "cfld-official": _official("cfld-official", "the test script of YanzuoLu/CFLD"),
+    "gfla-official": _official(
+        "gfla-official", "the program of RenYurui/Global-Flow-Local-Attention"
+    ),
+    "adgan-official": _official("adgan-official", "the program of menyifang/ADGAN"),
+    "pise-official": _official("pise-official", "the program of Zhangjinso/PISE"),
+    "casd-official": _official("casd-official", "the program of xyzhouo/CASD"),
+    "pocold-official": _official("pocold-official", "the script of BrandonHanx/PoCoLD"),
+    "x-mdpt-official": _official("x-mdpt-official", "the script of trungpx/xmdpt"),
+    "leffa-official": _official("leffa-official", "the predictor of franciszzj/Leffa"),
 }  # fmt: skip
 
 
 def learned_names() -> tuple[str, ...]:
     """Return the methods that take weights of their own."""
     return tuple(name for name, entry in METHODS.items() if entry.kind == "learned")
+
+
+def external_names() -> tuple[str, ...]:
+    """Return the methods that are the program of an official repository."""
+    return tuple(name for name, entry in METHODS.items() if entry.kind == "external")
 
 
 def entry_of(name: str) -> MethodEntry | None:
@@ -184,17 +246,21 @@ def make_baseline(
     steps: int | None = None,
     guidance: float | None = None,
     chunk: int = 8,
+    given: Given | None = None,
+    dataset: PairSet | None = None,
 ) -> Method:
     """Return the method `name` for pictures of `resolution` = (H, W).
 
     `gallery` is the training split (None where a dataset has none), `split_gallery` the evaluated
     one, `vae` a diffusers AutoencoderKL directory, `weights` the file or folder of a learned
-    method; `steps`, `guidance` and `chunk` act on methods that draw at random. Raises InputError on
-    an unknown name.
+    method; `steps`, `guidance` and `chunk` act on methods that draw at random. `given` is what the
+    user has of an official repository, `dataset` the evaluated pairs. Raises InputError on an
+    unknown name.
     """
     setting = Setting(
-        resolution, gallery, split_gallery, vae, kernel, device, weights, steps, guidance, chunk
-    )
+        resolution, gallery, split_gallery, vae, kernel, device, weights, steps, guidance, chunk,
+        given, dataset,
+    )  # fmt: skip
     entry = entry_of(name)
     if entry is not None:
         return entry.build(name, setting)

@@ -21,7 +21,9 @@ Options = Mapping[str, Any]
 LISTED = 60
 """Names of each kind that an error spells out."""
 
-HOMES = {name: f"pcdms_baselines.{name}.loading" for name in ("dptn", "patn", "nted")}
+HOMES = {
+    name: f"pcdms_baselines.{name}.loading" for name in ("dptn", "patn", "nted", "cfld", "pidm")
+}
 """Method -> the module that holds its `FORM`."""
 
 
@@ -31,11 +33,13 @@ class PublishedForm:
 
     `entries`: keys under which a container holds the weights. `fit(state, options)` returns the
     network without weights (call it under the meta device) and the weights under its names; it
-    raises InputError, without naming the file, where sizes cannot be read.
+    raises InputError, without naming the file, where sizes cannot be read. `files`: where the
+    weights lie in several files with different names in them, those of their folder.
     """
 
     entries: tuple[str, ...]
     fit: Callable[[State, Options], tuple[nn.Module, State]]
+    files: tuple[str, ...] = ()
 
 
 def import_published(
@@ -49,7 +53,8 @@ def import_published(
     Args:
         name: a method of `HOMES`. The file may be that of its generator or, where this package has
             one, of its discriminator; the names in it tell.
-        path: the authors' file, or safetensors with the same names.
+        path: the authors' file, or safetensors with the same names; of a method with several files
+            also their folder, which gives the whole network.
         config: what shapes cannot tell, such as the number of attention heads, as a dict or a JSON
             file. Entries that the method does not know are ignored. Default: the published values.
         trust_pickle: accept a file that holds objects beside tensors; those are not loaded.
@@ -63,7 +68,9 @@ def import_published(
     path = Path(path)
     form: PublishedForm = import_module(HOMES[name]).FORM
     options = read_options(config)
-    stored = read_state(path, form.entries, trust_pickle)
+    stored: State = {}
+    for file in [path / name for name in form.files] if path.is_dir() and form.files else [path]:
+        stored |= read_state(file, form.entries, trust_pickle)
     try:
         with torch.device("meta"):
             network, state = form.fit(stored, options)

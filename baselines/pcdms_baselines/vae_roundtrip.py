@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from pcdms_baselines.writing import write_pictures
 from pcdms_data.images import load_picture
-from pcdms_data.types import InputError, Pair
+from pcdms_data.types import InputError, Pair, Picture
 
+RECENT = 64
+"""Pictures that are kept: pair lists name a target several times, and in the lists of the field
+within few pairs."""
 _SQUARE = (512, 512)
 
 
@@ -36,6 +39,9 @@ class VaeRoundtrip:
     name: str = "vae-roundtrip"
     stages: tuple[str, ...] = ("final",)
     _model: Any = field(default=None, init=False, repr=False)
+    _recent: dict[Picture, NDArray[np.uint8]] = field(
+        default_factory=dict[Picture, NDArray[np.uint8]], init=False, repr=False
+    )
 
     def unavailable(self) -> str | None:
         """Return why there is no autoencoder for this frame, or None."""
@@ -59,7 +65,13 @@ class VaeRoundtrip:
         model = self._autoencoder()
 
         def roundtrip(pair: Pair) -> NDArray[np.uint8]:
-            return self._roundtrip(load_picture(pair.target, self._frame(), self.kernel), model)
+            if pair.target not in self._recent:
+                pixels = load_picture(pair.target, self._frame(), self.kernel)
+                made = self._roundtrip(pixels, model)
+                if len(self._recent) == RECENT:
+                    del self._recent[next(iter(self._recent))]
+                self._recent[pair.target] = made
+            return self._recent[pair.target]
 
         return write_pictures(pairs, out, samples, roundtrip)
 

@@ -16,6 +16,7 @@ from pcdms_bench.lazy_group import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pcdms_bench.commands.run:run", "Generate with every method, score and report."),
+    "ablate": ("pcdms_bench.commands.ablate:ablate", "Measure what each stage of pcdms is worth."),
     "generate": ("pcdms_bench.commands.generate:generate", "Put one person into another pose."),
     "score": ("pcdms_bench.commands.score:score", "Score pictures, or re-score a run folder."),
     "compare": ("pcdms_bench.commands.compare:compare", "Compare two runs pair by pair."),
@@ -24,11 +25,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pcdms_bench.commands.memorisation:memorisation",
         "Find generated pictures that repeat training pictures.",
     ),
+    "table": ("pcdms_bench.commands.table:table", "Print a paper's table, published and measured."),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
+    "study": ("pcdms_bench.commands.study:study", "Ask people which pictures look real."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
     "reid": ("pcdms_bench.commands.reid:reid", "Re-identification with generated pictures."),
     "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),
     "weights": ("pcdms_bench.commands.weights:weights", "List, fetch and verify metric networks."),
+    "new-method": (
+        "pcdms_bench.commands.new_method:new_method",
+        "Write the skeleton of a method of your own.",
+    ),
     "speed": ("pcdms_bench.commands.speed:speed", "Measure how fast parts of the tool are."),
     "list": ("pcdms_bench.commands.listing:listing", "List what there is, and what is missing."),
     "doctor": ("pcdms_bench.commands.doctor:doctor", "Check this machine; name the next step."),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdms_bench.generation import generated_stages
 from pcdms_bench.metrics.catalog import METRICS
 from pcdms_bench.spec import RunSpec, read_spec
 from pcdms_bench.suggestions import check_choice
@@ -53,7 +54,7 @@ def compare_runs(
         raise InputError(f"{first} stage {chosen[0]} was to be compared with itself")
     tables = []
     for folder, spec, stage in zip((first, second), specs, chosen, strict=True):
-        check_choice("stage", stage, _stages(spec))
+        check_choice("stage", stage, generated_stages(spec.stages))
         frame = read_pair_table(folder / "pairs.csv")
         tables.append(frame[frame["stage"] == stage])
     keys = ["pair", "protocol", "metric"]
@@ -115,9 +116,5 @@ def _check_same(first: Path, second: Path, one: RunSpec, other: RunSpec) -> None
             )
 
 
-def _stages(spec: RunSpec) -> tuple[str, ...]:
-    return tuple(stage for stage in spec.stages.split("+") if stage != "truth")
-
-
 def _last_stage(spec: RunSpec) -> str:
-    return _stages(spec)[-1]
+    return generated_stages(spec.stages)[-1]

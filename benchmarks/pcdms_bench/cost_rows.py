@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pcdms_baselines.methods import external_names
 from pcdms_bench.cost import Cost
 from pcdms_bench.generation import generated_stages, read_costs
 from pcdms_bench.run_folder import read_json
@@ -11,6 +12,8 @@ from pcdms_bench.spec import RunSpec
 from pcdms_reports.records import ScoreRow
 
 NOT_MEASURED = "these pictures were made without a record of their cost"
+NOT_OURS = "the program of an official repository, which is not looked into"
+WITH_START = "the program's start and the writing of its inputs are part of the time"
 
 
 def cost_rows(folder: Path, spec: RunSpec, n_expected: int) -> list[ScoreRow]:
@@ -24,22 +27,30 @@ def cost_rows(folder: Path, spec: RunSpec, n_expected: int) -> list[ScoreRow]:
         rows.append(_memory(spec, stage, cost, n_expected))
         count = parameters.get(stage)
         value = None if count is None else float(count)
-        reason = NOT_MEASURED if count is None else ""
+        reason = (NOT_OURS if is_external(spec) else NOT_MEASURED) if count is None else ""
         n = 0 if count is None else n_expected
         rows.append(cost_row(spec, stage, "parameters", value, n, n_expected, reason))
     return rows
+
+
+def is_external(spec: RunSpec) -> bool:
+    """Tell whether the pictures come from the program of an official repository."""
+    return spec.method in external_names()
 
 
 def _seconds(spec: RunSpec, stage: str, cost: Cost | None, n_expected: int) -> ScoreRow:
     if cost is None or not cost.pictures:
         return cost_row(spec, stage, "seconds_per_picture", None, 0, n_expected, NOT_MEASURED)
     value = cost.seconds / cost.pictures
-    return cost_row(spec, stage, "seconds_per_picture", value, cost.pictures, n_expected)
+    reason = WITH_START if is_external(spec) else ""
+    return cost_row(spec, stage, "seconds_per_picture", value, cost.pictures, n_expected, reason)
 
 
 def _memory(spec: RunSpec, stage: str, cost: Cost | None, n_expected: int) -> ScoreRow:
     if cost is None or not cost.pictures:
         return cost_row(spec, stage, "peak_memory_mb", None, 0, n_expected, NOT_MEASURED)
+    if is_external(spec):
+        return cost_row(spec, stage, "peak_memory_mb", None, 0, n_expected, NOT_OURS)
     reason = "" if cost.peak_exact else "peak of the whole process so far, not of this stage alone"
     return cost_row(spec, stage, "peak_memory_mb", cost.peak_mb, cost.pictures, n_expected, reason)
 

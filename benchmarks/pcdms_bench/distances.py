@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_bench.metric_inputs import InputBank, Seen
-from pcdms_bench.metrics.networks import DistanceNetwork
+from pcdms_bench.metrics.networks import DistanceNetwork, fitting
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
 from pcdms_data.types import InputError
@@ -94,15 +94,16 @@ class DistanceQueue:
         self, network: DistanceNetwork, black: float, keys: Sequence[bytes]
     ) -> Iterator[tuple[bytes, float]]:
         """Yield the distance of every key."""
-        shapes: dict[object, list[bytes]] = {}
+        shapes: dict[tuple[int, ...], list[bytes]] = {}
         for key in keys:
             made, true = (self._bank.array(seen) for seen in self._inputs[key])
             if made.shape != true.shape:
                 raise InputError(f"pictures {made.shape} and {true.shape}, expected equal shapes")
             shapes.setdefault(made.shape, []).append(key)
-        for group in shapes.values():
-            for start in range(0, len(group), network.chunk):
-                part = group[start : start + network.chunk]
+        for shape, group in shapes.items():
+            chunk = fitting(network.chunk, (shape[0], shape[1]))
+            for start in range(0, len(group), chunk):
+                part = group[start : start + chunk]
                 made_maps = self._maps(network, black, [self._inputs[key][0] for key in part])
                 true_maps = self._maps(network, black, [self._inputs[key][1] for key in part])
                 found = network.compare(made_maps, true_maps)

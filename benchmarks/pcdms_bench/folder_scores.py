@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pcdms_bench.measuring import Plan, Task, measure
-from pcdms_bench.naming import AUTO, NAMINGS, Known, SpeltNames
+from pcdms_bench.naming import AUTO, NAMINGS
 from pcdms_bench.picture_content import PersonMask, PictureSource
 from pcdms_bench.picture_scores import Around, picture_scores
 from pcdms_bench.progress import Progress
@@ -29,6 +29,7 @@ from pcdms_bench.result_store import open_store
 from pcdms_bench.score_memory import shared_memory
 from pcdms_bench.scoring import ScoreContext, chosen_metrics, score_row
 from pcdms_bench.set_metrics import SET_METRICS
+from pcdms_data.pair_names import Known, SpeltNames
 from pcdms_data.pairs import PairSet, load_pairs
 from pcdms_data.types import InputError, Pair, Picture
 from pcdms_reports.records import ScoreRow

@@ -14,6 +14,7 @@ from pcdms_bench.cost import Cost, Meter
 from pcdms_bench.environment import describe
 from pcdms_bench.methods import Method, ModelFiles, StagedMethod, needs_all_pairs, parameters_of
 from pcdms_bench.progress import Advance, Progress
+from pcdms_bench.refine_over import Coarse
 from pcdms_bench.run_folder import (
     EMBEDDINGS,
     SAMPLES,
@@ -51,6 +52,8 @@ class Work:
     debug: bool = False
     dataset: Mapping[str, object] = field(default_factory=dict[str, object])
     """Where the pairs came from (`environment.describe_pairs`), noted in `environment.json`."""
+    coarse: Coarse | None = None
+    """The run whose pictures are refined, under `--refine-over`."""
 
 
 def generate_run(work: Work) -> RunStatus:
@@ -60,7 +63,8 @@ def generate_run(work: Work) -> RunStatus:
     reason; pictures finished before stay. `environment.json` is written when a picture was made.
     """
     status = RunStatus.read(work.folder)
-    status.state, status.reason, status.failed = "partial", "", {}
+    status.state, status.reason = "partial", ""
+    status.failed = work.coarse.lost(work.pairs) if work.coarse else {}
     status.root, status.layout = work.root, work.layout
     status.pair_ids = [pair.pair_id for pair in work.pairs]
     try:
@@ -87,7 +91,9 @@ def _note_cost(work: Work, stage: str, cost: Cost) -> None:
     files = work.weights
     record = describe(work.device, files.root if files else None, files.given if files else None)
     record["dataset"] = dict(work.dataset)
-    record["parameters"] = parameters_of(work.method)
+    record["parameters"] = parameters_of(work.method, work.weights)
+    if hasattr(work.method, "provenance"):
+        record["external"] = work.method.provenance()
     record["stages"] = {name: asdict(each) for name, each in costs.items()}
     earlier = read_json(work.folder / "environment.json").get("reduced_chunk")
     reduced = getattr(work.method, "reduced_chunk", None) or earlier
@@ -97,8 +103,12 @@ def _note_cost(work: Work, stage: str, cost: Cost) -> None:
 
 
 def generated_stages(stages: str) -> tuple[str, ...]:
-    """Return the stages that leave something; `truth` takes what the target gives."""
-    return tuple(stage for stage in stages.split("+") if stage != "truth")
+    """Return the stages that leave something in the run folder.
+
+    `truth` takes what the target gives, and `final` before `refine` is another run's.
+    """
+    names = stages.split("+")
+    return tuple(s for s in names if s != "truth" and (s != "final" or s == names[-1]))
 
 
 def read_costs(folder: Path) -> dict[str, Cost]:
@@ -131,7 +141,8 @@ def _generate_stage(work: Work, stage: str, status: RunStatus) -> Cost:
 
 def _parts(work: Work, pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
     """Yield the pairs in the pieces in which the method gets them."""
-    size = work.batch_size or (STAGED_AT_ONCE if _is_staged(work.method) else PAIRS_AT_ONCE)
+    usual = STAGED_AT_ONCE if _is_staged(work.method) else PAIRS_AT_ONCE
+    size = work.batch_size or int(getattr(work.method, "pairs_at_once", usual))
     if needs_all_pairs(work.method):
         size = len(pairs)
     for start in range(0, len(pairs), size):
@@ -157,7 +168,10 @@ def _call(work: Work, stage: str, pairs: Sequence[Pair], advance: Advance) -> di
         counted = done
 
     staged = cast(StagedMethod, work.method)
-    chosen = start_samples(work.folder, work.spec, stage, pairs)
+    if work.coarse is not None:
+        chosen = work.coarse.starts(work.folder, work.spec, pairs)
+    else:
+        chosen = start_samples(work.folder, work.spec, stage, pairs)
     if chosen:
         return staged.generate_stage(stage, pairs, out, seed, samples, count, chosen)
     return staged.generate_stage(stage, pairs, out, seed, samples, progress=count)

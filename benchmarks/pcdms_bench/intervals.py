@@ -1,4 +1,4 @@
-"""95 % intervals by the bootstrap over pairs; every metric and method sees the same resamples."""
+"""95 % intervals over pairs, by bootstrap or jackknife; all methods see the same resamples."""
 
 from __future__ import annotations
 
@@ -54,3 +54,29 @@ def around(value: float, drawn: Values) -> tuple[float, float]:
     """
     low, high = np.percentile(drawn - np.median(drawn), QUANTILES)
     return float(value + low), float(value + high)
+
+
+def left_out_parts(pairs: int, parts: int) -> NDArray[np.int64]:
+    """Return the part (pairs,) of each pair, numbered from 0: at random, of nearly equal sizes.
+
+    No more than `parts`, and none without a pair.
+    """
+    order = np.random.default_rng((SEED, pairs)).permutation(pairs)
+    found: NDArray[np.int64] = order % min(parts, pairs)
+    return found
+
+
+def jackknife_interval(
+    value: float, without: Values, lowest: float, highest: float
+) -> tuple[float, float]:
+    """Return the interval of `value` from the values `without` each part (G,) of the pairs.
+
+    Student's t with G - 1 degrees of freedom, cut at the ends of the metric's range. Source: the
+    jackknife of Quenouille and Tukey with a group left out at a time.
+    """
+    from scipy.special import stdtrit
+
+    count = len(without)
+    variance = (count - 1) / count * float(np.square(without - without.mean()).sum())
+    reach = float(stdtrit(count - 1, QUANTILES[1] / 100)) * variance**0.5
+    return max(value - reach, lowest), min(value + reach, highest)

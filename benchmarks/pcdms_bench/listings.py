@@ -21,21 +21,26 @@ class Row:
 def method_rows(root: Path | None = None) -> list[Row]:
     """Return every method; the floor methods are always there, `pcdms` needs its weights."""
     from pcdms.method import PCDMsMethod
+    from pcdms_baselines.learned import shipped_weights
     from pcdms_baselines.methods import METHODS, make_baseline
     from pcdms_bench.methods import weights_directory
 
+    home = weights_directory("tiny", None)
     rows = [
         Row(
             "pcdms",
             "PCDMs in three stages: prior, inpaint, refine (--preset, --stages, --weights)",
-            PCDMsMethod(weights_directory("tiny", None)).unavailable(),
+            PCDMsMethod(home).unavailable(),
         )
     ]
     for entry in METHODS.values():
         for name in (entry.name, *entry.variants):
             reason = None
-            if not entry.name.startswith("nearest-pose"):  # needs the pairs' own training split
-                reason = make_baseline(name, (96, 64)).unavailable()
+            if entry.name not in ("nearest-pose", "dense-warp"):  # these need the pairs' pictures
+                frame = (256, 176) if entry.kind == "external" else (96, 64)
+                weights = shipped_weights(entry.name)
+                vae = home / "vae" if entry.latent else None
+                reason = make_baseline(name, frame, vae=vae, weights=weights).unavailable()
             rows.append(Row(name, f"{entry.kind}: {entry.description}", reason))
     return rows
 
@@ -113,6 +118,23 @@ def estimator_rows(root: Path | None = None) -> list[Row]:
     ]
 
 
+def repository_rows(root: Path | None = None) -> list[Row]:
+    """Return the official repositories: licence, versions, weights, and what to know of each."""
+    from pcdms_baselines.external.recipe import recipe_of
+    from pcdms_baselines.methods import external_names, make_baseline
+
+    rows = []
+    for name in external_names():
+        recipe = recipe_of(name)
+        parts = (
+            f"{recipe.repository} at {recipe.commit}", f"licence: {recipe.licence}", recipe.era,
+            f"weights: {recipe.weights_from}", *recipe.notes,
+        )  # fmt: skip
+        reason = make_baseline(name, recipe.cases[0].frame).unavailable()
+        rows.append(Row(name, "; ".join(parts), reason))
+    return rows
+
+
 def suite_rows(root: Path | None = None) -> list[Row]:
     """Return the shipped suites: files of options for `run`."""
     folder = Path(__file__).parent / "suites"
@@ -127,6 +149,7 @@ LISTS: dict[str, Callable[[Path | None], list[Row]]] = {
     "metrics": metric_rows,
     "namings": naming_rows,
     "estimators": estimator_rows,
+    "repositories": repository_rows,
     "suites": suite_rows,
 }
 """What `pcdms-bench list` can list."""

@@ -61,7 +61,8 @@ class Chunk:
         for work in self.works:
             for index in self.indices:
                 self._start(work, index)
-            self._measure_pixels(work)
+        self._measure_pixels()
+        for work in self.works:
             for name, network in work.distances.items():
                 self._queue(work, name, network, queue)
         queue.run()
@@ -119,7 +120,9 @@ class Chunk:
             return tuple(range(count))
         work.views.setdefault("ssim", views_of("ssim", work.plan.protocol))
         asked = [self._pixel_value(work, "ssim", index, sample) for sample in range(count)]
-        return (int(np.argmax([self._compute(work, one)[0] for one in asked])),)
+        best = int(np.argmax([self._compute(work, one)[0] for one in asked]))
+        self._forget()
+        return (best,)
 
     def _pixel_value(self, work: Work, name: str, index: int, sample: int) -> _Pixels:
         """Return a value to find, known by its inputs and all that decides it."""
@@ -174,41 +177,65 @@ class Chunk:
             )
         return PixelPair(made, true)
 
-    def _measure_pixels(self, work: Work) -> None:
-        """Fill in the metrics of one picture, its target and what lies where in it."""
-        asked: list[_Pixels] = []
-        for name, index, sample in self._used(work):
-            if name in PIXEL_METRICS or name in POSE_METRICS:
-                try:
-                    asked.append(self._pixel_value(work, name, index, sample))
-                except PictureError as error:
-                    work.drop(index, self.tasks[index].pair_id, str(error))
-        stored = self.store.get_many([one.key for one in asked])
-        found: dict[tuple[str, int], list[tuple[float, ...]]] = {}
+    def _measure_pixels(self) -> None:
+        """Fill in the metrics of one picture, its target and what lies where in it, pair by pair.
+
+        What the metrics of a pair share (maps of several MB) is gone before the next.
+        """
+        asked: dict[int, dict[int, list[_Pixels]]] = {}
+        for number, work in enumerate(self.works):
+            for name, index, sample in self._used(work):
+                if name in PIXEL_METRICS or name in POSE_METRICS:
+                    try:
+                        one = self._pixel_value(work, name, index, sample)
+                    except PictureError as error:
+                        work.drop(index, self.tasks[index].pair_id, str(error))
+                    else:
+                        asked.setdefault(index, {}).setdefault(number, []).append(one)
+        keys = [one.key for plans in asked.values() for own in plans.values() for one in own]
+        stored = self.store.get_many(keys)
+        known = {k: tuple(np.frombuffer(v, np.float64).tolist()) for k, v in stored.items()}
+        for plans in asked.values():
+            for number, own in plans.items():
+                self._fill_pixels(self.works[number], own, known)
+            self._forget()
+
+    def _fill_pixels(
+        self, work: Work, asked: Sequence[_Pixels], known: dict[bytes, tuple[float, ...]]
+    ) -> None:
+        """Fill in the values of one pair under one plan, samples averaged."""
+        found: dict[str, list[tuple[float, ...]]] = {}
         for one in asked:
-            values = self._value(work, one, stored.get(one.key))
+            values = self._value(work, one, known)
             if values is not None:
-                found.setdefault((one.name, one.index), []).append(values)
-        for (name, index), each in found.items():
+                found.setdefault(one.name, []).append(values)
+        index = asked[0].index
+        for name, each in found.items():
             if index in work.used:
                 mean = np.mean(each, axis=0)
                 work.result.values[name][index] = mean[0]
                 if name in RATIOS:
                     work.result.below[name][index] = mean[1]
 
-    def _value(self, work: Work, one: _Pixels, stored: bytes | None) -> tuple[float, ...] | None:
-        """Return a stored or computed value; None, and the reason noted, where there is none."""
+    def _value(
+        self, work: Work, one: _Pixels, known: dict[bytes, tuple[float, ...]]
+    ) -> tuple[float, ...] | None:
+        """Return a known or computed value; None, and the reason noted, where there is none."""
         if one.name in work.result.unavailable or one.index not in work.used:
             return None
-        if stored is not None:
-            return tuple(np.frombuffer(stored, np.float64).tolist())
-        try:
-            return self._compute(work, one)
-        except PictureError as error:
-            work.drop(one.index, self.tasks[one.index].pair_id, str(error))
-        except InputError as error:
-            work.result.unavailable[one.name] = str(error)
-        return None
+        if one.key not in known:
+            try:
+                known[one.key] = self._compute(work, one)
+            except PictureError as error:
+                work.drop(one.index, self.tasks[one.index].pair_id, str(error))
+            except InputError as error:
+                work.result.unavailable[one.name] = str(error)
+        return known.get(one.key)
+
+    def _forget(self) -> None:
+        """Drop what the metrics of a pair shared."""
+        self.pairs.clear()
+        self.posed.clear()
 
     def _used(self, work: Work) -> Iterator[tuple[str, int, int]]:
         """Yield metric, task and sample of everything that counts."""

@@ -6,6 +6,7 @@ computed before, by this or an earlier command, is looked up by the content of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from pcdms_bench.feature_rows import FeatureRows, FeatureTable
 from pcdms_bench.garment_scores import GARMENT_METRICS, check_wearers, garment_hits
 from pcdms_bench.measure_chunk import Chunk
 from pcdms_bench.measure_types import Measured, Plan, Task, Work, rows_per_task, views_of
-from pcdms_bench.metrics.networks import distance_network, feature_network
+from pcdms_bench.metrics.networks import distance_network, feature_network, fitting
 from pcdms_bench.pair_metrics import RATIOS, NetworkMetric, pair_metric, takes_mask
 from pcdms_bench.pose_metrics import POSE_METRICS, PoseMetric
 from pcdms_bench.protocol_type import Protocol
@@ -25,8 +26,9 @@ from pcdms_data.types import InputError, PictureError
 
 __all__ = ["Measured", "Plan", "Task", "measure"]
 
-CHUNK = 16
-"""Pairs decoded at a time; memory does not grow with the set."""
+CHUNK, LEAST = 16, 4
+"""Pairs decoded at a time: so many in frames of 256x176 and below, fewer in larger ones, so that
+memory grows neither with the set nor with its pictures."""
 
 
 def measure(
@@ -46,9 +48,9 @@ def measure(
     """
     works = [_open(plan, tasks, device) for plan in plans]
     _make_tables(works, tasks, shared=selection != "oracle-ssim")
-    order = _by_target(tasks)
-    for start in range(0, len(order), CHUNK):
-        chunk = order[start : start + CHUNK]
+    order, count = _by_target(tasks), _at_once(plans)
+    for start in range(0, len(order), count):
+        chunk = order[start : start + count]
         Chunk(tasks, chunk, works, memory, store, selection).run()
         if progress:
             progress(len(chunk))
@@ -56,6 +58,12 @@ def measure(
         _collect(work, tasks)
         _retrieve(work, tasks, store)
     return [work.result for work in works]
+
+
+def _at_once(plans: Sequence[Plan]) -> int:
+    """Return how many pairs are decoded at a time."""
+    largest = max((plan.protocol.frame for plan in plans), key=math.prod, default=(1, 1))
+    return max(LEAST, fitting(CHUNK, largest))
 
 
 def _by_target(tasks: Sequence[Task]) -> list[int]:

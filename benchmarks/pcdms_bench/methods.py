@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from pcdms_bench.environment import file_digests
+from pcdms_bench.external_options import external_digest
 from pcdms_bench.progress import silence_libraries
 from pcdms_bench.request import RunRequest
 from pcdms_bench.spec import RunSpec
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pcdms.execution import CompileMode
     from pcdms.sampling import NullMode
     from pcdms.schedulers import FinalSigma
+    from pcdms_baselines.external.clone import Given
+    from pcdms_data.pair_set import PairSet
 
 SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 """Preset -> folder below `pcdms/pretrained` that comes with the package."""
@@ -30,12 +33,14 @@ SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
 class ModelFiles:
     """The model directory of `pcdms`, and {part: folder} of parts given in place of its own.
 
-    `of_methods` = {method: file or folder} are the weights of other learned methods.
+    `of_methods` = {method: file or folder} are the weights of other learned methods, `externals`
+    what the user has of official repositories.
     """
 
     root: Path
     given: Mapping[str, Path] = field(default_factory=dict[str, Path])
     of_methods: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    externals: Mapping[str, Given] = field(default_factory=dict[str, "Given"])
 
     def folder(self, part: str) -> Path:
         """Return where a part lies."""
@@ -81,18 +86,29 @@ class StagedMethod(Method, Protocol):
         """
 
 
+@runtime_checkable
+class Releasable(Protocol):
+    """A method that can give back the memory of its networks."""
+
+    def release(self) -> None:
+        """Free them; they are loaded again when they are needed."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a method may be built from beside its specification.
 
     `gallery` is the training split (None where the dataset has none), `split_gallery` the
-    evaluated one, `weights` the model of `pcdms`.
+    evaluated one, `weights` the model of `pcdms`, `pairs` the evaluated pairs, `coarse` the folder
+    of the pictures that a specification with `refine_over` reads.
     """
 
     gallery: Gallery | None
     split_gallery: Gallery | None
     weights: ModelFiles
     device: str
+    pairs: PairSet | None = None
+    coarse: Path | None = None
 
 
 def method_names() -> tuple[str, ...]:
@@ -103,10 +119,10 @@ def method_names() -> tuple[str, ...]:
 
 
 def standard_names() -> tuple[str, ...]:
-    """Return the methods that `--methods all` means: each once, without its variants."""
-    from pcdms_baselines.methods import METHODS
+    """Return the methods that `--methods all` means: each of ours once, without its variants."""
+    from pcdms_baselines.methods import METHODS, external_names
 
-    return ("pcdms", *METHODS)
+    return ("pcdms", *(name for name in METHODS if name not in external_names()))
 
 
 def weights_directory(preset: str, weights: Path | None) -> Path:
@@ -145,7 +161,7 @@ def spec_for(
         method=name,
         stages="final",
         preset="",
-        weights=_digest_of(name, weights),
+        weights=external_digest(name, resolution, weights.externals) or _digest_of(name, weights),
         seed=0,
         samples=1,
         selection=request.selection,
@@ -227,8 +243,7 @@ def _resolved(request: RunRequest, weights: ModelFiles) -> tuple[int | None, flo
 
 def make_method(spec: RunSpec, around: Surroundings) -> Method:
     """Return the method of `spec`, its settings taken from the specification."""
-    check_choice("method", spec.method, method_names())
-    if spec.method == "pcdms":
+    if spec.method == "pcdms" or spec.refine_over:
         from pcdms.guidance import EVERYWHERE, parse_interval
         from pcdms.method import PCDMsMethod
 
@@ -250,8 +265,11 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
             prior_steps=spec.prior_steps,
             channels_last=spec.channels_last,
             compile_mode=cast("CompileMode", spec.compile),
+            coarse=around.coarse,
+            name=spec.method,
         )
         return method
+    check_choice("method", spec.method, method_names())
     from pcdms_baselines.methods import make_baseline
 
     return make_baseline(
@@ -265,6 +283,8 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
         steps=spec.steps,
         guidance=spec.guidance,
         chunk=spec.chunk or 8,
+        given=around.weights.externals.get(spec.method),
+        dataset=around.pairs,
     )
 
 
@@ -275,7 +295,7 @@ def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
     at the path.
     """
     from pcdms_baselines.learned import shipped_weights
-    from pcdms_baselines.methods import learned_names
+    from pcdms_baselines.methods import external_names, learned_names
 
     shipped = {name: shipped_weights(name) for name in learned_names()}
     found: dict[str, Path] = {name: path for name, path in shipped.items() if path is not None}
@@ -283,7 +303,7 @@ def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
         name, sign, path = text.partition("=")
         if not sign or not path:
             raise InputError(f"--method-weights {text}: expected METHOD=FILE")
-        check_choice("method with weights", name, learned_names())
+        check_choice("method with weights", name, (*learned_names(), *external_names()))
         if not Path(path).exists():
             raise InputError(f"--method-weights {text}: no such file or folder")
         found[name] = Path(path)
@@ -329,6 +349,8 @@ def _weights_digest(mine: Path | None) -> str:
     from pcdms_baselines.learned import CONFIG, WEIGHTS
 
     parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
+    if not parts:
+        return folder_digest(mine)
     return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]
 
 
@@ -340,15 +362,19 @@ def needs_all_pairs(method: Method) -> bool:
     return method.name == "mean-image" and getattr(method, "gallery", None) is None
 
 
-def parameters_of(method: Method) -> dict[str, int]:
-    """Return {stage: learned parameters it uses}; 0 for a method that learns nothing."""
-    weights, given = getattr(method, "weights", None), getattr(method, "given", None)
-    if method.name != "pcdms" or weights is None:
-        return {stage: int(getattr(method, "parameters", 0)) for stage in method.stages}
+def parameters_of(method: Method, weights: ModelFiles | None) -> dict[str, int]:
+    """Return {stage: learned parameters it uses}; 0 for a method that learns nothing.
+
+    `weights` is the model of `pcdms` where the method computes with it. Empty where they are not
+    known: an official repository's program.
+    """
+    if weights is None:
+        count = getattr(method, "parameters", 0)
+        return {} if count is None else {stage: int(count) for stage in method.stages}
     from pcdms.model_directory import count_parameters
     from pcdms.stages import STAGE_PARTS
 
     return {
-        stage: sum(count_parameters(weights, part, given) for part in STAGE_PARTS[stage])
+        stage: sum(count_parameters(weights.root, p, weights.given) for p in STAGE_PARTS[stage])
         for stage in method.stages
     }

@@ -57,7 +57,8 @@ def generate(
         known_pose(source if source_pose is None else Path(source_pose), "--source-pose"),
         known_pose(pose, "--pose"),
     )
-    from pcdms.method import PCDMsMethod, generate_picture  # loads torch: after the cheap checks
+    from pcdms.method import PCDMsMethod  # loads torch: after the cheap checks
+    from pcdms.one_picture import generate_picture
 
     given = given_parts(vae, encoders)
     reason = PCDMsMethod(directory, stages=stages, given=given).unavailable()

@@ -20,6 +20,7 @@ from pcdms_bench.pair_metrics import takes_mask
 from pcdms_bench.picture_views import view_for
 from pcdms_bench.pose_metrics import POSE_METRICS
 from pcdms_bench.protocol_type import Protocol
+from pcdms_bench.protocols import STANDARD
 from pcdms_bench.reference_features import Reference, pass_together, reference_for, used_of
 from pcdms_bench.result_store import ResultStore, content_key, library_versions
 from pcdms_bench.score_memory import ScoreMemory
@@ -29,6 +30,8 @@ from pcdms_data.types import InputError, Picture
 
 DROPPING = ("lpips", "lpips_pcdms", "masked_lpips")
 """Pairwise metrics that lose the protocol's incomplete last LPIPS batch."""
+FED_AS_LPIPS = ("lpips_vgg", "lpips_squeeze")
+"""Metrics on request whose network gets what the protocol's LPIPS gets; the rows say so."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,9 @@ def _pairwise_score(
     extractor, reasons = measured.extractors.get(name, ""), list(lost)
     if name in measured.notes:
         reasons.append(measured.notes[name])
+    if name in FED_AS_LPIPS and protocol.lpips_input != STANDARD.lpips_input:
+        low, high = protocol.lpips_input
+        reasons.append(f"fed with [{low:g}, {high:g}] as this protocol feeds LPIPS")
     dropped = 0
     if name in DROPPING and protocol.lpips_drop_last:
         dropped = _drop_last(above, [task.pair_id for task in tasks], protocol.lpips_batch)
@@ -188,11 +194,7 @@ def _set_score(
         return Score(name, None, None, 0, "unavailable", absent, network.label, target)
     if metric.needs_reference:
         target = f"train:{known}"
-        if reference.problem():
-            reasons.append(reference.problem())
-        if len(reference.pictures) < reference.offered:
-            left = reference.offered - len(reference.pictures)
-            reasons.append(f"of the training pictures {_dropped(left, protocol.fid_batch)}")
+        reasons += _reference_notes(reference, protocol)
     smaller = min(len(features), known) if metric.needs_reference else len(features)
     few = metric.needs_full_rank and smaller <= network.width
     if few:
@@ -200,7 +202,8 @@ def _set_score(
             f"{smaller} pictures for {network.width} features: a singular covariance, compare only "
             "with rows of equal n"
         )
-    reasons += _interval_note(metric, interval, protocol)
+    if protocol.set_intervals and interval is None:
+        reasons.append(NO_INTERVAL)
     note = metric.note(len(features), known, protocol) if metric.note else ""
     if note:
         reasons.append(note)
@@ -210,12 +213,13 @@ def _set_score(
     )
 
 
-def _interval_note(
-    metric: SetMetric, interval: tuple[float, float] | None, protocol: Protocol
-) -> list[str]:
-    """Return why an interval that was asked for is missing, or nothing."""
-    asked = protocol.set_intervals and interval is None and not metric.bears_repeats
-    return [NO_INTERVAL] if asked else []
+def _reference_notes(reference: Reference, protocol: Protocol) -> list[str]:
+    """Return which of the training pictures were left out, and why."""
+    notes = [reference.problem()] if reference.problem() else []
+    left = reference.offered - len(reference.pictures)
+    if left:
+        notes.append(f"of the training pictures {_dropped(left, protocol.fid_batch)}")
+    return notes
 
 
 def reference_of(
@@ -272,9 +276,11 @@ def _value(
 ) -> tuple[float, tuple[float, float] | None]:
     """Return value and interval, from the store where equal sets were compared before."""
     key = content_key(
-        "set", library_versions(), metric.compute.__name__, reference.network.label,
+        "set", library_versions(), metric.compute.__name__, metric.interval.__name__,
+        reference.network.label,
         reference.key() if metric.needs_reference else b"",
-        repr((protocol.set_resamples, protocol.is_splits, protocol.set_intervals)),
+        repr((protocol.set_resamples, protocol.resamples, protocol.is_splits,
+              protocol.set_intervals)),
         np.asarray(owners, np.int64).tobytes(), *features.digests(),
     )  # fmt: skip
     stored = store.get_many([key]).get(key)

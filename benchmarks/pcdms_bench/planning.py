@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcdms_bench.device import resolve_device
+from pcdms_bench.external_options import externals_of, with_routed_weights
+from pcdms_bench.generation import generated_stages
 from pcdms_bench.methods import (
     Method,
     ModelFiles,
@@ -20,8 +23,10 @@ from pcdms_bench.methods import (
     standard_names,
     weights_directory,
 )
+from pcdms_bench.own_methods import with_own_methods
 from pcdms_bench.processes import device_of_process
 from pcdms_bench.progress import Progress
+from pcdms_bench.refine_over import Coarse, check_refined, over_names, refined_spec
 from pcdms_bench.request import RunRequest
 from pcdms_bench.run_folder import RunStatus, missing_pictures, run_path
 from pcdms_bench.spec import (
@@ -59,6 +64,8 @@ class PlannedRun:
     method: Method
     unavailable: str | None
     weights: ModelFiles | None
+    coarse: Coarse | None = None
+    """The run whose pictures are refined, under `--refine-over`."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +86,27 @@ class Plan:
 
 def prepare(request: RunRequest, progress: Progress) -> Plan:
     """Return the plan of a request; raises InputError on the first value that cannot be used."""
+    request, own = _with_registered(request)
+    names = split_names("method", request.methods, method_names(), standard_names())
+    over = over_names(request.refine_over)
+    every = tuple(dict.fromkeys((*names, *over)))
+    request = with_routed_weights(request, (*every, "pcdms") if over else every)
     protocols, metrics = check_request(request)
-    names = (
-        standard_names()
-        if request.methods.strip() == "all"
-        else split_names("method", request.methods, method_names())
-    )
     device = device_of_process(resolve_device(request.device))
     pairs = load_request_pairs(request, progress)
     if not len(pairs):
         raise InputError(f"{request.dataset}: split {request.split} holds no pairs")
     gallery = training_gallery(request, progress)
-    weights = _model_files(request)
+    weights = _model_files(request, every, own)
     seeds = range(request.seed, request.seed + request.repeat_seeds)
-    planned = [
-        _plan_run(name, replace(request, seed=seed), pairs, gallery, weights, device)
-        for name in names
-        for seed in seeds
-    ]
+    planned: list[PlannedRun] = []
+    for name in every:
+        lists = stage_lists(request.stages) if name == "pcdms" else (request.stages,)
+        for stages, seed in product(lists, seeds):
+            one = replace(request, stages=stages, seed=seed)
+            planned.append(_plan_run(name, one, pairs, gallery, weights, device))
+            if name in over:
+                planned.append(_plan_refined(planned[-1], one, weights, device))
     # A method that draws nothing has one run whatever the seeds.
     runs = tuple({run.folder: run for run in planned}.values())
     plan = Plan(
@@ -106,10 +116,16 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     return plan
 
 
+def _with_registered(request: RunRequest) -> tuple[RunRequest, dict[str, Path]]:
+    """Return the request with the user's own methods by their names, and {name: its file}."""
+    methods, own = with_own_methods(request.methods)
+    over, more = with_own_methods(request.refine_over)
+    return replace(request, methods=methods, refine_over=over), own | more
+
+
 def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check every choice that needs no data; returns the protocols and the metrics."""
     from pcdms.guidance import parse_interval
-    from pcdms.stages import parse_stages
     from pcdms_bench.metrics.catalog import METRICS, usual_metrics
     from pcdms_bench.protocols import protocol_names
     from pcdms_data.pairs import DATASETS
@@ -117,7 +133,7 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
     check_choice("dataset", request.dataset, DATASETS)
     check_choice("size", request.size, SIZES)
     check_choice("split", request.split, SPLITS)
-    parse_stages(request.stages)
+    stage_lists(request.stages)
     check_choice("preset", request.preset, PRESETS)
     check_choice("selection", request.selection, SELECTIONS)
     check_choice("null mode", request.null, NULLS)
@@ -139,6 +155,16 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
             raise InputError(f"dataset {request.dataset} is rendered and takes no --layout")
     protocols = protocol_names(request.protocols)
     return protocols, split_names("metric", request.metrics, METRICS, usual_metrics())
+
+
+def stage_lists(text: str) -> tuple[str, ...]:
+    """Return the stage lists of `pcdms` in a comma-separated text; InputError on an unknown one."""
+    from pcdms.stages import parse_stages
+
+    lists = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for stages in lists:
+        parse_stages(stages)
+    return lists
 
 
 def load_request_pairs(
@@ -177,13 +203,17 @@ def training_gallery(request: RunRequest, progress: Progress) -> Callable[[], Ga
     return gallery
 
 
-def _model_files(request: RunRequest) -> ModelFiles:
-    """Return where the model of `pcdms` lies, with what `--vae` and `--encoders` name."""
+def _model_files(request: RunRequest, names: Sequence[str], own: dict[str, Path]) -> ModelFiles:
+    """Return where the model of `pcdms` lies, and what the options name of the methods `names`.
+
+    `own` = {method: its file}: a method of one's own is identified by its code.
+    """
     from pcdms.part_sources import given_parts
 
     root = weights_directory(request.preset, request.weights)
     given = given_parts(request.vae, request.encoders)
-    return ModelFiles(root, given, parse_method_weights(request.method_weights))
+    weights = parse_method_weights(request.method_weights)
+    return ModelFiles(root, given, weights | own, externals_of(request, names, weights))
 
 
 def _plan_run(
@@ -198,12 +228,23 @@ def _plan_run(
     embedded = request.dataset in EMBEDDED
     spec = spec_for(name, request, pairs.resolution, embedded, weights, pairs.convention)
     train = gallery() if name in NEEDS_TRAINING else None
-    around = Surroundings(train, pairs.gallery, weights, device)
+    around = Surroundings(train, pairs.gallery, weights, device, pairs)
     method = make_method(spec, around)
     return PlannedRun(
         spec, run_path(request.out, spec), method, method.unavailable(),
         weights if name == "pcdms" else None,
     )  # fmt: skip
+
+
+def _plan_refined(
+    run: PlannedRun, request: RunRequest, weights: ModelFiles, device: str
+) -> PlannedRun:
+    """Return the stage `refine` over the pictures of `run`; raises InputError where it cannot."""
+    coarse = Coarse(run.spec, run.folder)
+    spec = refined_spec(run.spec, request, weights)
+    method = make_method(spec, Surroundings(None, None, weights, device, None, coarse.pictures))
+    check_refined(run.method, method, run.unavailable)
+    return PlannedRun(spec, run_path(request.out, spec), method, None, weights, coarse)
 
 
 def dataset_root(request: RunRequest) -> str:
@@ -237,7 +278,7 @@ def _check_roots(plan: Plan) -> None:
 def pictures_to_make(run: PlannedRun, pairs: PairSet) -> int:
     """Return how many pictures the run still lacks, over its picture stages."""
     ids = [pair.pair_id for pair in pairs]
-    stages = [stage for stage in run.spec.stages.split("+") if stage not in ("truth", "prior")]
+    stages = [stage for stage in generated_stages(run.spec.stages) if stage != "prior"]
     return sum(
         sum(missing_pictures(run.folder, stage, ids, run.spec.samples).values()) for stage in stages
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,8 @@ def score_images(
     Arrays are paired by position, folders by file name (with equal names in both). `protocol` is
     one of `pcdms-bench list protocols`, or several, which share their work. The metric frame is the
     size of the first target, or the one named as in `pcdms@256x176`; a protocol that resizes brings
-    both sides there, one that does not takes the pictures for its own files and needs equal sizes.
+    both sides there and the rows say from which size, one that does not takes the pictures for its
+    own files and needs equal sizes.
     `reference` are the training pictures of set metrics. `masks` are the targets' persons,
     (N, H, W) with values above 0 inside, or a folder of label maps; without them
     `target_keypoints` draw a coarse mask; without both the masked metrics are unavailable.
@@ -95,8 +96,7 @@ def score_images(
         )
     if len(made_of) != len(targets_of) or not names:
         raise InputError(f"{len(made_of)} generated pictures for {len(targets_of)} targets")
-    first = targets_of[0].pixels()
-    size = (first.shape[0], first.shape[1])
+    made_size, size = _size(made_of[0]), _size(targets_of[0])
     wanted = [protocol] if isinstance(protocol, str) else list(protocol)
     recipes = [reading_files(protocol_for(name, "folder", size)) for name in wanted]
     mask_of = _masks(masks, target_keypoints, names, recipes)
@@ -114,18 +114,40 @@ def score_images(
             if found.problems:
                 raise InputError(next(iter(found.problems.values())))
             scores = picture_scores(plan.metrics, tasks, found, plan.protocol, around)
-            frames.append(_frame(scores, plan.protocol, len(tasks), size))
+            frames.append(_frame(scores, plan.protocol, len(tasks), made_size, size))
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
+def _size(picture: Source) -> tuple[int, int]:
+    """Return height and width."""
+    height, width, _ = picture.pixels().shape
+    return height, width
+
+
 def _frame(
-    scores: Sequence[Score], protocol: Protocol, count: int, size: tuple[int, int]
+    scores: Sequence[Score],
+    protocol: Protocol,
+    count: int,
+    made: tuple[int, int],
+    size: tuple[int, int],
 ) -> pd.DataFrame:
-    """Return rows as a frame, metrics in the protocol's order."""
+    """Return rows as a frame, metrics in the protocol's order; they say what was resized.
+
+    `made` and `size` (H, W) are those of the pictures and of the targets.
+    """
     import pandas as pd
 
+    sides = (("pictures", made), ("targets", size))
+    notes = [f"{side} are {h}x{w}" for side, (h, w) in sides if (h, w) != protocol.frame]
     context = ScoreContext("", "", "final", "folder", "", "first", 1, "", 0, size)
-    rows = [asdict(score_row(score, "final", protocol, context, count)) for score in scores]
+    rows = [
+        asdict(
+            score_row(
+                replace(score, reasons=(*notes, *score.reasons)), "final", protocol, context, count
+            )
+        )
+        for score in scores
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

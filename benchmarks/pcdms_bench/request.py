@@ -31,6 +31,12 @@ class RunRequest:
     """Folders or cached hub ids of parts that the weights lack; see `pcdms.part_sources`."""
     method_weights: tuple[str, ...] = ()
     """`METHOD=PATH` of learned methods beside `pcdms`."""
+    repos: tuple[str, ...] = ()
+    """`[METHOD=]DIR`: clones of official repositories."""
+    interpreters: tuple[str, ...] = ()
+    """`[METHOD=]PYTHON`: their interpreters."""
+    time_limit: float | None = None
+    """Seconds after which an official repository's program is ended."""
     protocols: str = "standard"
     metrics: str = "all"
     samples: int = 1
@@ -43,6 +49,8 @@ class RunRequest:
     guidance_rescale: float = 0.0
     null: str = "published"
     final_sigma: str = "sigma_min"
+    refine_over: str = ""
+    """Methods, comma-separated, whose pictures the stage `refine` reads in runs of their own."""
     guidance_interval: str = ""
     """`FROM-TO` as in `pcdms.guidance.parse_interval`; empty: guidance acts everywhere."""
     prior_steps: int | None = None

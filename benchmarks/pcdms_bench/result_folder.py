@@ -15,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from pcdms_bench.naming import AUTO, Known, NamedFiles, Naming, read_names
+from pcdms_bench.naming import AUTO, NamedFiles, Naming, read_names
 from pcdms_data.images import load_picture
+from pcdms_data.pair_names import Known
 from pcdms_data.picture_check import picture_size
 from pcdms_data.types import InputError, Picture, PictureError
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcdms_bench.environment import describe_pairs
 from pcdms_bench.examples import write_examples
 from pcdms_bench.generation import Work, generate_run
-from pcdms_bench.methods import needs_all_pairs
+from pcdms_bench.methods import Releasable, needs_all_pairs
 from pcdms_bench.planning import Plan, PlannedRun, dataset_root
 from pcdms_bench.processes import ALONE, Processes
 from pcdms_bench.progress import Progress
@@ -78,6 +79,12 @@ def _generate(plan: Plan, progress: Progress, processes: Processes) -> None:
             _open(plan, run)
     processes.wait()
     works = [_work(plan, run, progress) for run in plan.runs if run.unavailable is None]
+    # Refining reads what the other methods left, so all of them are finished before.
+    _generate_works([work for work in works if work.coarse is None], processes)
+    _generate_works([work for work in works if work.coarse is not None], processes)
+
+
+def _generate_works(works: Sequence[Work], processes: Processes) -> None:
     for work in works:
         if _is_shared(work, processes):
             share = open_share(work, processes)
@@ -85,10 +92,13 @@ def _generate(plan: Plan, progress: Progress, processes: Processes) -> None:
                 generate_run(share)
         elif processes.main:
             generate_run(work)
+        if isinstance(work.method, Releasable):
+            work.method.release()
     processes.wait()
     for work in works if processes.main else []:
         if _is_shared(work, processes):
             joined_status(work, join_shares(work.folder, [pair.pair_id for pair in work.pairs]))
+    processes.wait()
 
 
 def _is_shared(work: Work, processes: Processes) -> bool:
@@ -123,6 +133,7 @@ def _work(plan: Plan, run: PlannedRun, progress: Progress) -> Work:
         plan.pairs.layout if root else "",
         plan.request.debug,
         describe_pairs(plan.pairs),
+        run.coarse,
     )
 
 

@@ -58,13 +58,16 @@ def scored_samples(
     return choose(folder, stage, pairs, spec.samples)
 
 
-def choose(folder: Path, stage: str, pairs: Sequence[Pair], samples: int) -> dict[str, int]:
+def choose(
+    folder: Path, stage: str, pairs: Sequence[Pair], samples: int, pictures: Path | None = None
+) -> dict[str, int]:
     """Return {pair_id: sample} of a run folder's stage and note new choices in `selection.csv`.
 
-    A pair of which a picture is missing or cannot be decoded is left out.
+    `pictures` is where the stage's pictures lie, by default in the run folder. A pair of which a
+    picture is missing or cannot be decoded is left out.
     """
     rows = {(row["stage"], row["pair"]): row for row in read_table(folder / FILE, COLUMNS)}
-    place = folder / SAMPLES / stage
+    place = pictures or folder / SAMPLES / stage
     for pair in pairs:
         key = (stage, pair.pair_id)
         if key in rows:

@@ -1,4 +1,4 @@
-"""What is made of the features of two sets beside a Frechet distance: one function per metric.
+"""What is made of the features of two sets: one function per metric.
 
 Each takes the features of the generated pictures, the reference and the protocol, and returns a
 number; `set_metrics.SET_METRICS` names them.
@@ -12,16 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcdms_bench.feature_rows import FeatureRows, FeatureTable
+from pcdms_bench.metrics.frechet import FeatureStatistics
 from pcdms_bench.metrics.inception_score import inception_logits, inception_score
 from pcdms_bench.metrics.kernel_distance import SUBSET_SIZE, kernel_distance
-from pcdms_bench.metrics.neighbours import ManifoldScores, manifold_scores
+from pcdms_bench.metrics.neighbours import (
+    COVERAGE_NEIGHBOURS,
+    PRECISION_NEIGHBOURS,
+    ManifoldScores,
+    manifold_scores,
+    real_radii,
+)
 from pcdms_bench.protocol_type import Protocol
 from pcdms_bench.reference_features import Reference
-from pcdms_bench.result_store import content_key
+from pcdms_bench.result_store import content_key, library_versions
 from pcdms_bench.weights_store import find_weights
 
 HANDLE_BYTES = 1_000_000
 """What a table in a file counts in the memory of results."""
+
+
+def frechet(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
+    """Return the Frechet distance; for more rows than columns by streamed statistics."""
+    known = reference.gaussian()
+    if len(features) <= features.width:
+        return known.distance(features.all())
+    statistics = FeatureStatistics()
+    for block in features.blocks():
+        statistics.update(block)
+    return known.distance_to(statistics.result())
 
 
 def kernel(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
@@ -39,22 +57,22 @@ def kernel_note(count: int, known: int, protocol: Protocol) -> str:
 
 def precision(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
     """Return the share of generated pictures near some training picture."""
-    return _manifold(features, reference).precision
+    return manifold(features, reference).precision
 
 
 def recall(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
     """Return the share of training pictures near some generated picture."""
-    return _manifold(features, reference).recall
+    return manifold(features, reference).recall
 
 
 def density(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
     """Return how densely training pictures surround the generated ones."""
-    return _manifold(features, reference).density
+    return manifold(features, reference).density
 
 
 def coverage(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
     """Return the share of training pictures with a generated one nearby."""
-    return _manifold(features, reference).coverage
+    return manifold(features, reference).coverage
 
 
 def manifold_note(count: int, known: int, protocol: Protocol) -> str:
@@ -64,8 +82,13 @@ def manifold_note(count: int, known: int, protocol: Protocol) -> str:
 
 def inception(features: FeatureRows, reference: Reference, protocol: Protocol) -> float:
     """Return the inception score; there is no reference."""
-    logits = [inception_logits(block, find_weights("fid").path) for block in features.blocks()]
-    return inception_score(np.concatenate(logits), protocol.is_splits).value
+    return inception_score(logits_of(features), protocol.is_splits).value
+
+
+def logits_of(features: FeatureRows) -> NDArray[np.float32]:
+    """Return the class scores (N, classes) of features of the network of `fid`."""
+    path = find_weights("fid").path
+    return np.concatenate([inception_logits(block, path) for block in features.blocks()])
 
 
 def inception_note(count: int, known: int, protocol: Protocol) -> str:
@@ -94,12 +117,30 @@ def reference_rows(reference: Reference) -> NDArray[Any]:
     return table.values
 
 
-def _manifold(features: FeatureRows, reference: Reference) -> ManifoldScores:
+def radii_of(reference: Reference) -> NDArray[np.float64]:
+    """Return `real_radii` (2, M) of the reference, which every method needs and none changes."""
+    neighbours = (PRECISION_NEIGHBOURS, COVERAGE_NEIGHBOURS)
+    key = content_key("radii", library_versions(), repr(neighbours), reference.key())
+    kept = reference.memory.get(key)
+    if isinstance(kept, np.ndarray):
+        return kept
+    stored = reference.store.get_many([key]).get(key)
+    if stored is not None and len(stored) == 16 * reference.count:
+        radii = np.frombuffer(stored, np.float64).reshape(2, -1)
+    else:
+        radii = real_radii(reference_rows(reference), *neighbours)
+        reference.store.put(key, radii.tobytes())
+    reference.memory.put(key, radii, radii.nbytes)
+    return radii
+
+
+def manifold(features: FeatureRows, reference: Reference) -> ManifoldScores:
     """Return all four scores, computed once for the four metrics."""
     key = content_key("manifold", reference.key(), *features.digests())
     kept = reference.memory.get(key)
     if isinstance(kept, ManifoldScores):
         return kept
-    found = manifold_scores(features.all(), reference_rows(reference))
-    reference.memory.put(key, found, 1000)
+    rows, radii = reference_rows(reference), radii_of(reference)
+    found = manifold_scores(features.all(), rows, radii=radii)
+    reference.memory.put(key, found, 16 * len(features))
     return found

@@ -57,7 +57,7 @@ class RunSpec:
     chunk: int | None
     """Pairs per forward pass; the last pass is padded to it."""
     refine_over: str
-    """Method whose pictures the refine stage reads; empty for the run's own."""
+    """`METHOD@RUN` whose pictures the stage refine reads; empty for the run's own."""
     convention: str = ""
     """How the dataset's pictures were made (`lowres_crop`, `highres_resize`); empty for people."""
     guidance_interval: str = ""

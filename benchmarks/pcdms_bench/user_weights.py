@@ -65,6 +65,13 @@ USER_FILES: dict[str, UserFile] = {
         "a garment embedding: ONNX (.onnx) or TorchScript (.pt), float32 (B, 3, 224, 224) RGB in "
         "[-1, 1] to (B, D)",
     ),
+    "extractor": UserFile(
+        "PCDMS_WEIGHTS_EXTRACTOR",
+        "extractor.onnx",
+        "file",
+        "a network of picture features: ONNX (.onnx) or TorchScript (.pt), float32 (B, 3, 224, "
+        "224) RGB in [-1, 1] to (B, D)",
+    ),
 }
 """Name -> what the user may supply. The one table of networks without a download."""
 

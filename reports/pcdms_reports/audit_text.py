@@ -90,8 +90,8 @@ def sort_audit(rows: Sequence[AuditRow]) -> Audit:
 
 def finding(audit: Audit) -> list[str]:
     """Return the result in a few sentences, each a list entry."""
-    base = audit.base
-    where = f"{base.pairs} pairs of {base.dataset}" + (f" ({base.split})" if base.split else "")
+    base = audit.metrics[0].base if audit.metrics else audit.base
+    where = _where(base)
     if not audit.metrics:
         return [f"On {where}, no metric of {base.base} could be computed."]
     lead = audit.metrics[0]
@@ -105,6 +105,13 @@ def finding(audit: Audit) -> list[str]:
     if lead.protocols:
         sentences.append(_spread(lead))
     return sentences
+
+
+def _where(base: AuditRow) -> str:
+    """Return which pairs a number is of; fewer than all are said to be."""
+    scored = f"{base.n} of {base.pairs}" if 0 < base.n < base.pairs else f"{base.pairs}"
+    noun = "pair" if base.pairs == 1 else "pairs"
+    return f"{scored} {noun} of {base.dataset}" + (f" ({base.split})" if base.split else "")
 
 
 def _largest(lead: MetricAudit) -> str:

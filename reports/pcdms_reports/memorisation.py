@@ -11,6 +11,7 @@ import pandas as pd
 
 from pcdms_reports.folders import RunFolder
 from pcdms_reports.records import RecordError
+from pcdms_reports.tables import stage_label
 
 COLUMNS = ("pair", "stage", "nearest", "distance", "target_nearest", "target_distance")
 TABLE, GRID = "memorisation.csv", "memorisation.png"
@@ -95,7 +96,7 @@ def _stage(method: str, stage: str, part: pd.DataFrame) -> StageRepeats:
     targets = part["target_distance"].dropna()
     threshold = float(targets.quantile(QUANTILE)) if len(targets) else 0.0
     return StageRepeats(
-        label=method if stage == "final" else f"{method} · {stage}",
+        label=stage_label(method, stage),
         n=len(part),
         nearest=float(part["distance"].min()),
         median=float(part["distance"].median()),

@@ -28,7 +28,7 @@ from pcdms_reports.summary import LEADING, summarise
 from pcdms_reports.table_formats.html import TEMPLATES, environment
 from pcdms_reports.table_formats.markdown import to_markdown
 from pcdms_reports.table_model import Table
-from pcdms_reports.tables import COMPARABLE, comparable_frames, stage_tables
+from pcdms_reports.tables import COMPARABLE, comparable_frames, stage_label, stage_tables
 
 GROUP_TITLES = {
     "pictures": "Quality of the pictures",
@@ -220,7 +220,8 @@ def _missing(scores: pd.DataFrame) -> list[Missing]:
         status = "note" if record["status"] == "ok" else str(record["status"])
         metrics, rows = found.setdefault((status, str(record["reason"])), ({}, {}))
         metrics[words_of(str(record["metric"])).title] = None
-        rows[f"{record['method']} {record['stage']}".removesuffix(" final")] = None
+        label = stage_label(str(record["method"]), str(record["stage"]))
+        rows[label.replace(" · ", " ")] = None
     order = ("failed", "unavailable", "indicative", "note")
     return [
         Missing(status, reason, ", ".join(metrics), ", ".join(rows))

@@ -15,7 +15,7 @@ from pcdms_reports.folders import RunFolder, read_pair_scores, read_selection
 from pcdms_reports.metric_words import words_of
 from pcdms_reports.nearest import nearest_targets
 from pcdms_reports.records import RecordError
-from pcdms_reports.tables import is_bound
+from pcdms_reports.tables import REFINED, is_bound, stage_label
 
 PAIR_METRICS = ("masked_l1", "ssim")
 PICTURE_STAGES = ("final", "inpaint", "refine")
@@ -93,8 +93,8 @@ def build_grid(runs: Sequence[RunFolder], protocol: str, max_pairs: int = 16) ->
     if not pairs:
         return None
     notices: list[str] = []
-    staged = [run for run in runs if not _has_stage(run, "final")]
-    single = [run for run in runs if run not in staged]
+    single = [r for r in runs if _has_stage(r, "final") or r.method.endswith(REFINED)]
+    staged = [run for run in runs if run not in single]
     names = [run.method for run in runs]
     sources = [
         _Source("source", examples / "source", "source picture"),
@@ -155,7 +155,8 @@ def _columns(
     notices: list[str],
 ) -> list[_Source]:
     """Return the columns of one run: what it has pictures of."""
-    method = run.method if names.count(run.method) == 1 else f"{run.method} [{run.run}]"
+    several = names.count(run.method) > 1
+    method = f"{run.method} [{run.run}]" if several else run.method
     sources: list[_Source] = []
     scores, nearest, chosen = {}, {}, {}
     try:
@@ -171,7 +172,7 @@ def _columns(
         source = _Source(f"{method} · prior", examples / "target", alt, nearest=nearest)
         sources.append(source)
     for stage in (stage for stage in PICTURE_STAGES if _has_stage(run, stage)):
-        title = method if stage == "final" else f"{method} · {stage}"
+        title = stage_label(run.method, stage, run.run if several else "")
         sources.append(
             _Source(
                 title,

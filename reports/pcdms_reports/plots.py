@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from pcdms_reports.metric_words import MetricWords
 from pcdms_reports.records import RecordError
 from pcdms_reports.stage_rows import StageCell, StageRow, StageTable
+from pcdms_reports.tables import REFINED
 
 # Blue and vermillion (Okabe and Ito) stay apart for every common colour blindness; shape and
 # filling repeat what the colour says. In the page each colour becomes a CSS variable.
@@ -34,9 +35,10 @@ Point = tuple[StageRow, StageCell, float]
 def metric_figure(table: StageTable, metric: str) -> Figure:
     """Return the plot of one column of `table`: a line of the plot for each row with a number.
 
-    Stages of one run are joined by a line; hollow diamonds are bounds that use the target, hollow
-    triangles at the edge bounds so far off that they would hide the other differences. Raises
-    RecordError when the column is not there or holds no number.
+    Stages of one run are joined by a line, and so is a method with its refined form; hollow
+    diamonds are bounds that use the target, hollow triangles at the edge bounds so far off that
+    they would hide the other differences. Raises RecordError when the column is not there or holds
+    no number.
     """
     words, points = _points(table, metric)
     labels = [_short(row.label) for row, _, _ in points]
@@ -161,7 +163,8 @@ def _draw(axes: Axes, place: int, point: Point, low: float, high: float) -> None
 
 def _join_stages(axes: Axes, points: list[Point]) -> None:
     for place, ((row, _, value), (after, _, following)) in enumerate(pairwise(points)):
-        if (row.method, row.run, row.stages) == (after.method, after.run, after.stages):
+        same = (row.method, row.run, row.stages) == (after.method, after.run, after.stages)
+        if same or after.method == row.method + REFINED:
             axes.plot([value, following], [place, place + 1], color=STAGE,
                       linewidth=1.0, alpha=0.5, zorder=2)  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Cell:
     """What stands in one place: numbers (several where sources disagree), or else words.
 
     `status` says why there is no number: `absent`, `unavailable`, `failed`, `not-recorded`; it is
-    empty for numbers and for columns of words.
+    empty for numbers and for columns of words. `notes` belong to the words; numbers have their own.
     """
 
     numbers: tuple[Number, ...] = ()
@@ -99,17 +99,77 @@ class Table:
                     f"{self.name}: row {row.label!r} has {len(row.cells)} cells, expected "
                     f"{len(self.columns)}"
                 )
-            for notes in (row.notes, *(note for cell in row.cells for note in all_notes(cell))):
-                if any(not 1 <= note <= len(self.footnotes) for note in notes):
-                    raise ValueError(f"{self.name}: row {row.label!r}: footnote {notes} is missing")
-            for number in (number for cell in row.cells for number in cell.numbers):
-                if number.mark not in letters:
-                    raise ValueError(f"{self.name}: mark {number.mark!r} is not explained")
+            if any(cell.numbers and cell.notes for cell in row.cells):
+                raise ValueError(f"{self.name}: row {row.label!r}: notes beside a number's own")
+            for mark, notes in _led_to(row):
+                if mark not in letters or not all(1 <= n <= len(self.footnotes) for n in notes):
+                    raise ValueError(
+                        f"{self.name}: row {row.label!r}: mark {mark!r} or footnote {notes} leads "
+                        "nowhere"
+                    )
+
+    def in_reading_order(self) -> Table:
+        """Return the table with marks and footnotes numbered as a reader meets them.
+
+        Footnotes that no cell leads to, such as on a column that was left out, come last.
+        """
+        notes: dict[int, None] = {}
+        letters: dict[str, None] = {}
+        for row in self.rows:
+            for mark, numbers in _led_to(row):
+                letters |= dict.fromkeys([mark] if mark else [])
+                notes |= dict.fromkeys(numbers)
+        notes |= dict.fromkeys(range(1, len(self.footnotes) + 1))
+        note = {old: new for new, old in enumerate(notes, start=1)}
+        letter = dict(zip(letters, Marks.LETTERS, strict=False)) | {"": ""}
+        meanings = dict(self.marks)
+        rows = tuple(_renumbered(row, letter, note) for row in self.rows)
+        marks = tuple((letter[old], meanings[old]) for old in letters)
+        footnotes = tuple(self.footnotes[old - 1] for old in notes)
+        return replace(self, rows=rows, marks=marks, footnotes=footnotes)
+
+    def with_row_notes(self) -> Table:
+        """Return the table with what is said of every number of a row said at its label."""
+        return replace(self, rows=tuple(map(_noted_once, self.rows)))
 
 
-def all_notes(cell: Cell) -> list[tuple[int, ...]]:
-    """Return the footnote numbers of a cell and of its numbers."""
-    return [cell.notes, *(number.notes for number in cell.numbers)]
+def _noted_once(row: Row) -> Row:
+    numbers = [number for cell in row.cells for number in cell.numbers]
+    shared = {number.notes for number in numbers}
+    if len(numbers) < 2 or len(shared) > 1:
+        return row
+    cells = tuple(
+        replace(cell, numbers=tuple(replace(number, notes=()) for number in cell.numbers))
+        for cell in row.cells
+    )
+    return replace(row, cells=cells, notes=row.notes + shared.pop())
+
+
+def _led_to(row: Row) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield (mark, footnotes) of everything in a row, from left to right."""
+    yield "", row.notes
+    for cell in row.cells:
+        for number in cell.numbers:
+            yield number.mark, number.notes
+        yield "", cell.notes
+
+
+def _renumbered(row: Row, letter: dict[str, str], note: dict[int, int]) -> Row:
+    def notes(old: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(note[number] for number in old))
+
+    cells = tuple(
+        replace(
+            cell,
+            notes=notes(cell.notes),
+            numbers=tuple(
+                replace(number, mark=letter[number.mark], notes=notes(number.notes))
+                for number in cell.numbers
+            ),
+        )
+        for cell in row.cells
+    )
+    return replace(row, cells=cells, notes=notes(row.notes))
 
 
 _SUPERSCRIPTS = str.maketrans(

@@ -19,7 +19,9 @@ from pcdms_reports.table_model import Footnotes
 COMPARABLE = ("dataset", "split", "resolution", "protocol", "selection")
 ROW = ("method", "stages", "run", "stage")
 STAGE_ORDER = ("prior", "inpaint", "refine", "final")
-CEILINGS = ("target-copy", "vae-roundtrip")
+CEILINGS = ("target-copy", "dense-warp", "vae-roundtrip", "vae-roundtrip-native")
+REFINED = "+refine"
+"""How the name of a method ends whose pictures the stage `refine` of another one made over."""
 GROUPS = ("pictures", "prior", "cost")
 Key = tuple[str, str, str, str]
 """Method, stages, run and stage: what names a row."""
@@ -114,7 +116,17 @@ def stage_table(
 
 def is_bound(method: str, stages: str) -> bool:
     """Return whether a row uses the target itself (ceiling, true embedding): shown, not ranked."""
-    return method in CEILINGS or "truth" in stages.split("+")
+    return method.removesuffix(REFINED) in CEILINGS or "truth" in stages.split("+")
+
+
+def stage_label(method: str, stage: str, run: str = "") -> str:
+    """Return what a stage is called in a report: by its method alone where that has no other.
+
+    `run` is added where one method has several.
+    """
+    name = f"{method} [{run}]" if run else method
+    refined = stage == "refine" and method.endswith(REFINED)
+    return name if stage == "final" or refined else f"{name} · {stage}"
 
 
 def _caption(frame: pd.DataFrame, note: str) -> str:
@@ -128,12 +140,13 @@ def _caption(frame: pd.DataFrame, note: str) -> str:
             )
         fields[name] = found[0] if found else ""
     expected = sorted({int(count) for count in frame["n_expected"]})
-    parts = [fields["dataset"], f"{fields['split']} split"]
+    parts = [fields["dataset"], *([f"{fields['split']} split"] if fields["split"] else [])]
     if fields["protocol"]:
         parts.append(f"protocol {fields['protocol']}")
     if fields["resolution"]:
         parts.append(f"frame {fields['resolution']}")
-    parts.append(f"{expected[0]} pairs" if len(expected) == 1 else "rows differ in their pairs")
+    count = f"{expected[0]} {'pair' if expected[0] == 1 else 'pairs'}"
+    parts.append(count if len(expected) == 1 else "rows differ in their pairs")
     parts.append(_selection_words(fields["selection"], int(frame["samples"].max())))
     caption = ", ".join(parts)
     return f"{caption}. {note}" if note else caption
@@ -154,13 +167,15 @@ def _row_keys(frame: pd.DataFrame) -> list[Key]:
     methods = list(dict.fromkeys(key[0] for key in found))
     runs = list(dict.fromkeys(key[2] for key in found))
 
-    def order(key: tuple[str, ...]) -> tuple[int, int, int, int]:
+    def order(key: tuple[str, ...]) -> tuple[int, ...]:
         method, stages, run, stage = key
+        home = method.removesuffix(REFINED)
+        home = home if home in methods else method
         place = 2 if is_bound(method, stages) else int("final" in stages.split("+"))
         stage_place = STAGE_ORDER.index(stage) if stage in STAGE_ORDER else len(STAGE_ORDER)
         if stages == "final+refine":
             stage_place = ("final", "refine").index(stage)
-        return place, methods.index(method), runs.index(run), stage_place
+        return place, methods.index(home), home != method, runs.index(run), stage_place
 
     return sorted(((a, b, c, d) for a, b, c, d in found), key=order)
 
@@ -168,7 +183,7 @@ def _row_keys(frame: pd.DataFrame) -> list[Key]:
 def _label(key: Key, keys: Sequence[Key]) -> str:
     """Return the shortest name that tells the row from the others."""
     method, stages, run, stage = key
-    label = method if stage == "final" and stages == "final" else f"{method} · {stage}"
+    label = stage_label(method, stage)
     if len({other[1] for other in keys if other[0] == method}) > 1 and stages != stage:
         label += f" of {stages}"
     if len({other[2] for other in keys if (other[0], other[1]) == (method, stages)}) > 1:

@@ -27,6 +27,7 @@ from pcdms_bench.picture_views import View, apply_view, view_for
 from pcdms_bench.progress import Progress
 from pcdms_bench.protocols import PROTOCOLS, Protocol, protocol_for
 from pcdms_bench.reference_features import Reference, reference_for
+from pcdms_bench.result_folder import SHOWN
 from pcdms_bench.result_store import ResultStore, open_store
 from pcdms_bench.score_memory import ScoreMemory, shared_memory
 from pcdms_bench.set_metrics import SET_METRICS, frame_of_set
@@ -124,6 +125,7 @@ def _run(
     found: dict[Choice, Measured] = {}
     with progress.task(f"auditing {work.subject.method}", pairs * len(groups)) as add:
         first = _measure(work, [_BASE, *groups["stored", "first"]], others, add)
+        _check(work.subject, first[0])
         found |= dict(zip([_BASE, *groups["stored", "first"]], first, strict=False))
         protocols = first[-len(others) :] if others else []
         for key, group in groups.items():
@@ -141,6 +143,17 @@ def _run(
     for protocol, measured in zip(others, protocols, strict=True):
         rows += _protocol_rows(work, protocol, measured, base_values)
     return rows
+
+
+def _check(subject: Subject, measured: Measured) -> None:
+    """Raise InputError where pictures cannot be scored and that is not allowed."""
+    if subject.refuses_broken and measured.problems:
+        reasons = list(dict.fromkeys(measured.problems.values()))
+        more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+        raise InputError(
+            f"{len(measured.problems)} pairs of {subject.method} cannot be scored: "
+            f"{'; '.join(reasons[:SHOWN])}{more}"
+        )
 
 
 def _measure(

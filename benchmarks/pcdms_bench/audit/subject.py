@@ -8,17 +8,16 @@ from pathlib import Path
 
 from pcdms_bench.audit.choices import Files
 from pcdms_bench.audit.files import generated_source, stored, target_source
+from pcdms_bench.generation import generated_stages
 from pcdms_bench.measuring import Task
 from pcdms_bench.picture_content import PersonMask
 from pcdms_bench.rescoring import stored_pairs
+from pcdms_bench.result_folder import one_size, picture_files
 from pcdms_bench.run_folder import SAMPLES, RunStatus, run_folders, sample_name
 from pcdms_bench.spec import read_spec
 from pcdms_bench.suggestions import check_choice
-from pcdms_data.images import load_picture
 from pcdms_data.pairs import load_pairs
 from pcdms_data.types import InputError, Keypoints, Picture
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +45,8 @@ class Subject:
     pairs: tuple[AuditedPair, ...]
     training: Callable[[], Sequence[Picture]]
     """The pictures that set metrics compare with; empty where there are none."""
+    refuses_broken: bool = False
+    """Whether a picture that cannot be scored is an error; in a run it is a failed pair."""
 
     @property
     def samples(self) -> int:
@@ -81,7 +82,7 @@ def run_subject(folder: Path, stage: str | None, root: Path | None, limit: int |
         raise InputError(f"{folder} holds {len(found)} runs, expected one of them: {runs}")
     place = found[0]
     spec, status = read_spec(place / "spec.json"), RunStatus.read(place)
-    stages = [name for name in spec.stages.split("+") if name not in ("prior", "truth")]
+    stages = [name for name in generated_stages(spec.stages) if name != "prior"]
     chosen = check_choice("stage", stage, stages) if stage else stages[-1]
     used_root = root or (Path(status.root) if status.root else None)
     pairs = []
@@ -125,40 +126,36 @@ def folder_subject(
 ) -> Subject:
     """Return two folders of pictures, paired by name without extension.
 
-    Raises InputError on folders without pictures and lists names that do not pair up.
+    Raises InputError on folders without pictures or with pictures of several sizes, and lists names
+    that do not pair up.
     """
-    made, true = _pictures(generated), _pictures(targets)
+    made, true = _pictures(generated, "pictures"), _pictures(targets, "targets")
     odd = sorted(set(made) ^ set(true))
     if odd:
         raise InputError(
             f"{generated} and {targets} do not pair up: {', '.join(odd[:10])}"
             + (f" and {len(odd) - 10} more" if len(odd) > 10 else "")
         )
-    persons = _pictures(masks) if masks else {}
+    one_size(made, f"pictures in {generated}")
+    persons = _pictures(masks, "masks") if masks else {}
     lost = [name for name in made if masks and name not in persons]
     if lost:
         raise InputError(f"{masks} lacks {', '.join(lost[:5])}")
-    first = load_picture(next(iter(true.values())))
     pairs = [
         AuditedPair(name, (made[name],), true[name], persons.get(name))
         for name in list(made)[:limit]
     ]
-    known = tuple(_pictures(reference).values()) if reference else ()
+    known = tuple(_pictures(reference, "reference").values()) if reference else ()
     return Subject(
-        "", generated.resolve().name, "final", "folder", "", (first.shape[0], first.shape[1]),
-        tuple(pairs), lambda: known,
+        "", generated.resolve().name, "final", "folder", "",
+        one_size(true, f"targets in {targets}"), tuple(pairs), lambda: known, refuses_broken=True,
     )  # fmt: skip
 
 
-def _pictures(folder: Path) -> dict[str, Picture]:
+def _pictures(folder: Path, what: str) -> dict[str, Picture]:
     """Return {stem: picture} of a folder, sorted by name."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected a folder of pictures")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise InputError(f"{folder} holds no pictures, expected {', '.join(SUFFIXES)}")
     found: dict[str, Picture] = {}
-    for file in files:
+    for file in picture_files(folder, what):
         if file.stem in found:
             raise InputError(f"{folder}: {file.name} and {found[file.stem].name} share a name")
         found[file.stem] = Picture(file.name, file)

@@ -12,6 +12,7 @@ from pcdms_bench.feature_rows import FeatureRows, FeatureTable
 from pcdms_bench.intervals import QUANTILES, resample_counts
 from pcdms_bench.measuring import Measured
 from pcdms_bench.pair_metrics import NETWORK_METRICS
+from pcdms_bench.picture_scores import lost_pairs
 from pcdms_bench.protocol_type import Protocol
 from pcdms_bench.reference_features import Reference, used_of
 from pcdms_bench.set_metrics import SET_METRICS
@@ -66,11 +67,13 @@ def pair_value(metric: str, measured: Measured, kept: Kept) -> Value:
     below = measured.below.get(metric, np.ones(len(above)))
     used = np.isfinite(above) & np.isfinite(below)
     total = float(below[used].sum())
+    lost = "; ".join(lost_pairs(measured.problems, len(above)))
     if not used.any() or total == 0:
-        reasons = list(measured.problems.values())
-        return Value(None, 0, reasons[0] if reasons else "no value could be computed")
+        equal = np.isposinf(above).any()
+        without = "identical to their targets (infinite)" if equal else "no value could be computed"
+        return Value(None, 0, "; ".join(part for part in (lost, without) if part))
     above = np.where(used, above, np.nan)
-    return Value(float(above[used].sum()) / total, int(used.sum()), "", False, above, below)
+    return Value(float(above[used].sum()) / total, int(used.sum()), lost, False, above, below)
 
 
 def set_value(

@@ -19,6 +19,7 @@ KINDS = (
     "metrics",
     "namings",
     "estimators",
+    "repositories",
     "suites",
 )
 PLAIN_WIDTH = 200

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 _DEBUG = "pcdms_bench.debug"
@@ -39,3 +42,22 @@ threads_option = click.option(
     "--threads", type=click.IntRange(1, 256), default=1, show_default=True,
     help="Threads of every numeric library, the same for both sides.",
 )  # fmt: skip
+_repo_option = click.option(
+    "--repo", "repos", multiple=True, metavar="[METHOD=]DIR",
+    help="Clone of an official repository (may be repeated) [default: the folder of clones in the "
+    "variable PCDMS_REPOS].",
+)  # fmt: skip
+_interpreter_option = click.option(
+    "--interpreter", "interpreters", multiple=True, metavar="[METHOD=]PYTHON",
+    help="Interpreter of an official repository (may be repeated) [default: .venv in the clone].",
+)  # fmt: skip
+_time_limit_option = click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    help="End the program of an official repository after this time [default: after 30 minutes "
+    "without output or a new picture].",
+)  # fmt: skip
+
+
+def external_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of official repositories: clones, interpreters, a limit in time."""
+    return _repo_option(_interpreter_option(_time_limit_option(command)))

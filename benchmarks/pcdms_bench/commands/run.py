@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,18 +13,25 @@ from pcdms_bench.commands.options import (
     debug_wanted,
     device_option,
     encoders_option,
+    external_options,
     json_option,
     vae_option,
 )
+
+if TYPE_CHECKING:
+    from pcdms_bench.request import RunRequest
+    from pcdms_bench.runner import RunResult
 
 EXAMPLES = """\b
 Examples:
   pcdms-bench run
   pcdms-bench run --methods pcdms,limb-warp --limit 400 --out runs/long
+  pcdms-bench run --methods pcdms --refine-over limb-warp
+  pcdms-bench run --methods my_method/method.py:MyMethod,copy-source
   pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
 """
 
-DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-copy"
+DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-copy,dptn"
 
 
 @click.command(epilog=EXAMPLES)
@@ -39,13 +46,16 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option("--split", default="test", show_default=True, help="test, val or train.")
 @click.option("--resolution", help="Output frame HEIGHTxWIDTH [default: the dataset's own].")
 @click.option(
-    "--methods", default=DEFAULT_METHODS, show_default=True, help="Comma-separated methods, or all."
+    "--methods",
+    default=DEFAULT_METHODS,
+    show_default=True,
+    help="Comma-separated methods, or all; FILE.py:CLASS is a method of your own.",
 )
 @click.option(
     "--stages",
     default="prior+inpaint+refine",
     show_default=True,
-    help="Stages of pcdms, joined by +.",
+    help="Stages of pcdms, joined by +; several such lists, separated by commas, are a run each.",
 )
 @click.option(
     "--preset",
@@ -56,7 +66,8 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Model directory of pcdms [default: the shipped one of the preset].",
+    help="Model directory of pcdms [default: the shipped one of the preset]; where one official "
+    "repository is run instead, its weights.",
 )
 @vae_option
 @encoders_option
@@ -67,6 +78,7 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     help="Published weights of another learned method, such as dptn=latest_net_G.pth (may be "
     "repeated).",
 )
+@external_options
 @click.option(
     "--protocol",
     "protocols",
@@ -132,6 +144,13 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     help="Last noise level of the sampler: sigma_min or zero.",
 )
 @click.option(
+    "--refine-over",
+    default="",
+    metavar="METHODS",
+    help="Comma-separated methods behind which the stage refine of pcdms runs too, as "
+    "METHOD+refine; they run themselves as well.",
+)
+@click.option(
     "--chunk",
     type=click.IntRange(1, 4096),
     default=8,
@@ -183,22 +202,33 @@ def run(dry_run: bool, as_json: bool, **options: Any) -> int:
     Running the same command again continues where it stopped and changes nothing that is right.
     Started by `accelerate launch -m pcdms_bench run ...`, several processes share the pairs.
     """
-    from pcdms_bench.commands.outcome import print_plans, print_run
+    from pcdms_bench.commands.outcome import print_run
+    from pcdms_bench.request import RunRequest
+
+    result = carry_out(RunRequest(**options, debug=debug_wanted()), dry_run, as_json)
+    if result is None:
+        return 0
+    print_run(result, as_json)
+    if options["repeat_seeds"] > 1 and not result.over_seeds:
+        click.echo("--repeat-seeds: nothing here is random, no number has a deviation", err=True)
+    return result.exit_code
+
+
+def carry_out(request: RunRequest, dry_run: bool, as_json: bool) -> RunResult | None:
+    """Return what came of a request; None where there is nothing to say of it.
+
+    That is so after `dry_run`, whose plan is printed here, and in all processes but the main one.
+    """
+    from pcdms_bench.commands.outcome import print_plans
     from pcdms_bench.planning import prepare
     from pcdms_bench.processes import launched
     from pcdms_bench.progress import Progress
-    from pcdms_bench.request import RunRequest
     from pcdms_bench.runner import execute
 
-    request = RunRequest(**options, debug=debug_wanted())
     with launched() as processes, Progress(silent=as_json or not processes.main) as progress:
         with processes.main_first():
             plan = prepare(request, progress)
         result = None if dry_run else execute(plan, progress, processes)
-    if not processes.main:
-        return 0
-    if result is None:
+    if result is None and processes.main:
         print_plans(plan, as_json)
-        return 0
-    print_run(result, as_json)
-    return result.exit_code
+    return result

@@ -94,7 +94,7 @@ FOLDER_OPTIONS = (
 @click.option(
     "--set-intervals",
     is_flag=True,
-    help="Bootstrap intervals of set metrics (FID and its kin) also where they take minutes.",
+    help="Intervals of set metrics (FID and its kin) also where they take minutes.",
 )
 @click.option(
     "--out",

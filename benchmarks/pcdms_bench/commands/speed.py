@@ -10,6 +10,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "startup": ("pcdms_bench.commands.speed_startup:startup", "How fast help appears."),
     "render": ("pcdms_bench.commands.speed_render:render", "Rendering of the embedded people."),
     "data": ("pcdms_bench.commands.speed_data:data", "Opening a dataset, streaming its pairs."),
+    "baselines": (
+        "pcdms_bench.commands.speed_baselines:baselines",
+        "Methods without learning.",
+    ),
     "sampling": ("pcdms_bench.commands.speed_sampling:sampling", "Sampling beside the official."),
     "training": ("pcdms_bench.commands.speed_training:training", "Training beside the official."),
     "scoring": (

@@ -205,7 +205,8 @@ def _print(states: list[WeightsState], as_json: bool) -> None:
         ]  # fmt: skip
         click.echo(json.dumps(rows, indent=2))
         return
+    width = max((len(state.known.name) for state in states), default=0)
     for state in states:
-        click.echo(f"{state.known.name:8} {state.known.use} ({state.known.licence})")
+        click.echo(f"{state.known.name:{width}}  {state.known.use} ({state.known.licence})")
         digest = f"{state.path}, SHA-256 {state.sha256}"
-        click.echo(f"{'':8} {state.problem or digest}")
+        click.echo(f"{'':{width}}  {state.problem or digest}")

@@ -7,6 +7,7 @@ features D the factors are as narrow as the sets are small.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -172,16 +173,17 @@ class GaussianOfFeatures:
         """Return the Frechet distance of another Gaussian to this one."""
         return frechet_distance(other.mean, other.covariance, self.mean, self.covariance)
 
-    def resampled(self, features: NDArray[Any], rows: NDArray[np.int64]) -> Array:
-        """Return the distances (R,) of R resamples of `features` (N, D), `rows` (R, n) indices.
+    def resampled(self, features: NDArray[Any], rows: Sequence[NDArray[np.int64]]) -> Array:
+        """Return the distances (R,) of R resamples of `features` (N, D), `rows` their indices (n,).
 
         The covariance of few rows enters through the N x N products A S A' alone; every resample
         picks from those, so it costs n^3 and not D^3. Their roots hold half the digits, which is
         plenty for an interval.
         """
         values = np.asarray(features, dtype=np.float64)
-        if rows.shape[1] < 2:
-            raise InputError(f"{rows.shape[1]} feature rows, expected at least 2 for a covariance")
+        fewest = min(len(chosen) for chosen in rows)
+        if fewest < 2:
+            raise InputError(f"{fewest} feature rows, expected at least 2 for a covariance")
         gaps = values - self.mean
         inner = gaps @ gaps.T
         cross = gaps @ self.covariance @ gaps.T

@@ -57,7 +57,9 @@ def kernel_distance(
     for i in range(len(found)):
         x = np.asarray(generated[rng.choice(counts[0], size, replace=False)], np.float64)
         y = np.asarray(reference[rng.choice(counts[1], size, replace=False)], np.float64)
-        found[i] = _unbiased(_kernel(x, x), _kernel(x, y), _kernel(y, y))
+        found[i] = _unbiased(
+            polynomial_kernel(x, x), polynomial_kernel(x, y), polynomial_kernel(y, y)
+        )
     return KernelDistance(float(found.mean()), float(found.std()), size)
 
 
@@ -77,7 +79,7 @@ def check_feature_sets(first: NDArray[Any], second: NDArray[Any]) -> None:
                 raise InputError("features hold NaN or infinite values, expected finite ones")
 
 
-def _kernel(x: Array, y: Array) -> Array:
+def polynomial_kernel(x: Array, y: Array) -> Array:
     """Return the polynomial kernel of all pairs of rows, (len(x), len(y))."""
     products: Array = x @ y.T
     products /= x.shape[1]

@@ -2,18 +2,24 @@
 
 A picture's neighbourhood reaches to its k-th nearest neighbour in its own set (itself not counted).
 Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020. Distances
-are Euclidean, in float64, and come in blocks, so memory does not grow with the sets.
+are Euclidean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_bench.metrics.distance_blocks import (
+    Array,
+    Rows,
+    distance_blocks,
+    nearest_others,
+    origin_of,
+)
 from pcdms_bench.metrics.kernel_distance import check_feature_sets
 from pcdms_data.types import InputError
 
@@ -21,14 +27,9 @@ PRECISION_NEIGHBOURS = 3
 """k of precision and recall, the value of their paper and of torch-fidelity."""
 COVERAGE_NEIGHBOURS = 5
 """k of density and coverage, the value of their paper."""
-ROWS = 512
-COLUMNS = 4096
-"""Size of a block of distances: 16 MiB in float64."""
-
-Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ManifoldScores:
     """Precision, recall and coverage are shares from 0 to 1; density is 0 and up, best near 1."""
 
@@ -36,6 +37,10 @@ class ManifoldScores:
     recall: float
     density: float
     coverage: float
+    near: NDArray[np.bool_]
+    """(N,) generated pictures inside some real neighbourhood; precision is their share."""
+    around: NDArray[np.int64]
+    """(N,) real neighbourhoods around each generated picture; density is their mean over k."""
 
 
 def manifold_scores(
@@ -43,6 +48,7 @@ def manifold_scores(
     reference: NDArray[Any],
     precision_neighbours: int = PRECISION_NEIGHBOURS,
     coverage_neighbours: int = COVERAGE_NEIGHBOURS,
+    radii: Array | None = None,
 ) -> ManifoldScores:
     """Return the four scores of features (N, D) of generated and (M, D) of real pictures.
 
@@ -51,38 +57,60 @@ def manifold_scores(
     - density: number of real neighbourhoods a generated picture lies in, over k, on average;
     - coverage: share of real pictures whose neighbourhood holds a generated one.
 
-    The border belongs to a neighbourhood. Raises InputError for other shapes, values that are not
-    finite, or sets that are not larger than the number of neighbours.
+    The border belongs to a neighbourhood. `radii` are `real_radii` of the same reference, where
+    they are known. Raises InputError for other shapes, values that are not finite, or sets that are
+    not larger than the number of neighbours.
     """
     check_feature_sets(generated, reference)
-    most = max(precision_neighbours, coverage_neighbours)
-    if min(precision_neighbours, coverage_neighbours) < 1:
+    if precision_neighbours < 1:
         raise InputError("0 neighbours, expected at least 1")
-    if len(generated) <= precision_neighbours or len(reference) <= most:
+    if len(generated) <= precision_neighbours:
         raise InputError(
-            f"{len(generated)} generated and {len(reference)} real pictures, expected more than "
-            f"{precision_neighbours} and {most}, the neighbours looked at"
+            f"{len(generated)} generated pictures, expected more than {precision_neighbours}, the "
+            "neighbours looked at"
         )
-    # A common shift changes no distance, and values around zero keep the products' digits.
-    origin = np.asarray(reference[:COLUMNS], np.float64).mean(0)
-    real, made = _Rows(reference, origin), _Rows(generated, origin)
-    real_radii = _radii(real, (precision_neighbours, coverage_neighbours))
-    made_radii = _radii(made, (precision_neighbours,))[0]
-    precise = np.zeros(len(made.norms), np.bool_)
-    recalled, covered = np.zeros((2, len(real.norms)), np.bool_)
-    held = 0
-    for rows, columns, distances in _blocks(real, made):
-        precise[columns] |= (distances <= real_radii[0][rows, None]).any(0)
+    if radii is None:
+        radii = real_radii(reference, precision_neighbours, coverage_neighbours)
+    origin = origin_of(reference)
+    real, made = Rows(reference, origin), Rows(generated, origin)
+    made_radii = nearest_others(made, precision_neighbours)[0][:, -1]
+    precise, around = np.zeros(len(made), np.bool_), np.zeros(len(made), np.int64)
+    recalled, covered = np.zeros((2, len(real)), np.bool_)
+    for rows, columns, distances in distance_blocks(real, made):
+        precise[columns] |= (distances <= radii[0][rows, None]).any(0)
         recalled[rows] |= (distances <= made_radii[columns]).any(1)
-        inside = distances <= real_radii[1][rows, None]
+        inside = distances <= radii[1][rows, None]
         covered[rows] |= inside.any(1)
-        held += int(inside.sum())
+        around[columns] += inside.sum(0)
     return ManifoldScores(
         float(precise.mean()),
         float(recalled.mean()),
-        held / (coverage_neighbours * len(precise)),
+        float(around.sum()) / (coverage_neighbours * len(made)),
         float(covered.mean()),
+        precise,
+        around,
     )
+
+
+def real_radii(
+    reference: NDArray[Any],
+    precision_neighbours: int = PRECISION_NEIGHBOURS,
+    coverage_neighbours: int = COVERAGE_NEIGHBOURS,
+) -> Array:
+    """Return squared distances (2, M) of real pictures (M, D) to their k-th nearest other.
+
+    The first row is for precision, the second for density and coverage. Raises InputError for sets
+    that are not larger than the number of neighbours.
+    """
+    most = max(precision_neighbours, coverage_neighbours)
+    if min(precision_neighbours, coverage_neighbours) < 1:
+        raise InputError("0 neighbours, expected at least 1")
+    if len(reference) <= most:
+        raise InputError(
+            f"{len(reference)} real pictures, expected more than {most}, the neighbours looked at"
+        )
+    nearest, _ = nearest_others(Rows(reference, origin_of(reference)), most)
+    return nearest[:, [precision_neighbours - 1, coverage_neighbours - 1]].T.copy()
 
 
 def nearest_rows(
@@ -99,56 +127,15 @@ def nearest_rows(
         )
     if not len(reference):
         raise InputError("no pictures to look for the nearest one among")
-    origin = np.asarray(reference[:COLUMNS], np.float64).mean(0)
+    origin = origin_of(reference)
     best = np.full(len(features), np.inf)
     index = np.zeros(len(features), np.int64)
-    for rows, columns, distances in _blocks(_Rows(features, origin), _Rows(reference, origin)):
+    for rows, columns, distances in distance_blocks(
+        Rows(features, origin), Rows(reference, origin)
+    ):
         own = distances.argmin(1)
         least = distances[np.arange(len(own)), own]
         nearer = least < best[rows]
         index[rows] = np.where(nearer, own + columns.start, index[rows])
         best[rows] = np.where(nearer, least, best[rows])
     return index, np.sqrt(best)
-
-
-class _Rows:
-    """Features as given (they may lie in a file), a shift, and squared lengths after it."""
-
-    def __init__(self, features: NDArray[Any], origin: Array) -> None:
-        self.features = features
-        self.origin = origin
-        self.norms = np.empty(len(features))
-        for start in range(0, len(features), COLUMNS):
-            part = self.shifted(slice(start, start + COLUMNS))
-            self.norms[start : start + COLUMNS] = np.einsum("nd,nd->n", part, part)
-
-    def shifted(self, rows: slice) -> Array:
-        return np.asarray(self.features[rows], np.float64) - self.origin
-
-
-def _blocks(first: _Rows, second: _Rows) -> Iterator[tuple[slice, slice, Array]]:
-    """Yield (rows, columns, squared distances) that cover all pairs of rows."""
-    for left in range(0, len(second.norms), COLUMNS):
-        columns = slice(left, min(left + COLUMNS, len(second.norms)))
-        right_part = second.shifted(columns)
-        for top in range(0, len(first.norms), ROWS):
-            rows = slice(top, min(top + ROWS, len(first.norms)))
-            sums = first.norms[rows, None] + second.norms[columns]
-            distances = sums - 2 * (first.shifted(rows) @ right_part.T)
-            # What is left of two equal rows is rounding; equal pictures have distance 0.
-            distances[distances < 64 * np.finfo(np.float64).eps * sums] = 0
-            yield rows, columns, distances
-
-
-def _radii(own: _Rows, neighbours: tuple[int, ...]) -> Array:
-    """Return the squared distance of each row to its k-th nearest other row, (len(k), N)."""
-    most = max(neighbours)
-    nearest = np.full((len(own.norms), most), np.inf)
-    for rows, columns, distances in _blocks(own, own):
-        here = np.arange(rows.start, rows.stop)
-        inside = here[(here >= columns.start) & (here < columns.stop)]
-        distances[inside - rows.start, inside - columns.start] = np.inf
-        every = np.concatenate([nearest[rows], distances], axis=1)
-        nearest[rows] = np.partition(every, most - 1, axis=1)[:, :most]
-    nearest.sort(axis=1)
-    return nearest[:, [k - 1 for k in neighbours]].T.copy()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 INCEPTION_WIDTH = 2048
+USUAL = (256, 176)
+"""Height and width of the pictures that numbers of pictures at a time are meant for."""
 STLPIPS_FILE = Path(__file__).parent.parent / "weights" / "stlpips_alex.safetensors"
 
 
@@ -57,6 +60,7 @@ class DistanceNetwork:
     label: str
     preprocessing: str
     chunk: int
+    """Pictures of the size `USUAL` per forward pass."""
     features: Callable[[Pixels, float], list[torch.Tensor]]
     """(B, H, W, 3) and what black is at the entrance (-1 or 0; white is 1) -> maps (B, C, h, w) of
     each layer; InputError where the weights do not fit."""
@@ -92,6 +96,11 @@ def exact_float32() -> Iterator[None]:
 def chunk_for(device: str, small: int) -> int:
     """Return pictures per pass: few on a CPU, whose caches they should fit in."""
     return small if device == "cpu" else 64
+
+
+def fitting(count: int, size: tuple[int, int]) -> int:
+    """Return how many pictures of `size` (H, W) take the room of `count` in `USUAL`, at least 1."""
+    return max(1, min(count, count * math.prod(USUAL) // math.prod(size)))
 
 
 def _open_efficientnet(device: str) -> FeatureNetwork:
@@ -267,6 +276,7 @@ FEATURE_NETWORKS: dict[str, Callable[[str], FeatureNetwork]] = {
     "fd_squeezenet_caffe": _user_network("open_squeezenet_caffe"),
     "fd_clip": _user_network("open_clip"),
     "fd_dinov2": _user_network("open_dinov2"),
+    "fd_given": _user_network("open_extractor"),
     "garment": _user_network("open_garment"),
 }
 """Set metric, or the network's own name -> what opens it on a device."""
@@ -306,6 +316,7 @@ NEEDED: dict[str, Callable[[], object]] = {
     "fd_squeezenet_caffe": partial(find_user_file, "squeezenet_caffe"),
     "fd_clip": partial(find_user_file, "clip"),
     "fd_dinov2": partial(find_user_file, "dinov2"),
+    "fd_given": partial(find_user_file, "extractor"),
 }
 """Metric -> what raises InputError where its file is missing; the others need none."""
 

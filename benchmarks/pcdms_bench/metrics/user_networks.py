@@ -34,7 +34,7 @@ SQUEEZENET_SHA256 = "0b1ff879977a15082a8c13b44cd196f7009badc2f60ed491eb280ca1569
 SQUEEZENET_SIDE = 227
 SQUEEZENET_WIDTH = 512
 SQUEEZENET_MEAN_BGR = (104.0, 117.0, 123.0)
-GARMENT_SIDE = 224
+GIVEN_SIDE = 224
 DINOV2_SIDE = 224
 """DINOv2's position table is larger (518); it is interpolated to this, as in the paper's code."""
 CLIP_STATISTICS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -107,21 +107,31 @@ def open_dinov2(device: str) -> FeatureNetwork:
 
 
 def open_garment(device: str) -> FeatureNetwork:
-    """Return the garment embedding of the user's file; its width is known once it is loaded."""
+    """Return the garment embedding of the user's file."""
+    return _given("garment", device)
+
+
+def open_extractor(device: str) -> FeatureNetwork:
+    """Return the extractor of the user's file, whatever network that is; `label` names the file."""
+    return _given("extractor", device)
+
+
+def _given(name: str, device: str) -> FeatureNetwork:
+    """Return the network of a user's file; its width is known once it is loaded."""
     from pcdms_bench.metrics.given_network import load_given
 
-    path = find_user_file("garment")
-    embed = load_given(path, GARMENT_SIDE, device)
-    width = embed(np.zeros((1, 3, GARMENT_SIDE, GARMENT_SIDE), np.float32)).shape[1]
+    path = find_user_file(name)
+    embed = load_given(path, GIVEN_SIDE, device)
+    width = embed(np.zeros((1, 3, GIVEN_SIDE, GIVEN_SIDE), np.float32)).shape[1]
 
     def features(pictures: Pixels) -> NDArray[np.float32]:
         levels = to_uint8(pictures)
-        square = [resize(p, (GARMENT_SIDE, GARMENT_SIDE), "pil-bicubic-u8") for p in levels]
+        square = [resize(p, (GIVEN_SIDE, GIVEN_SIDE), "pil-bicubic-u8") for p in levels]
         planes = np.stack(square).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
         return embed(np.ascontiguousarray(planes))
 
     label = f"{path.stem}@{user_file_digest(path)[:8]}"
-    preprocessing = f"stretch{GARMENT_SIDE}-pil-bicubic"
+    preprocessing = f"stretch{GIVEN_SIDE}-pil-bicubic"
     return FeatureNetwork(label, preprocessing, width, chunk_for(device, 4), features)
 
 

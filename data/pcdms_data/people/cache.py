@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pcdms_data.cache import cached_entry, file_sha256
 from pcdms_data.images import write_atomically
 from pcdms_data.names import group_of
+from pcdms_data.people.correspondence import ViewKey
 from pcdms_data.people.presets import SplitPlan
 from pcdms_data.people.rendering import (
     GARMENTS,
@@ -31,7 +32,9 @@ from pcdms_data.types import Keypoints, Picture
 
 KIND = "people"
 _FORMAT = 1  # raise when the files of an entry change their meaning
-_NO_PART_IN_PIXELS = ("__init__", "cache", "export", "render_worker", "sheet", "speed", "stats")
+_NO_PART_IN_PIXELS = (
+    "__init__", "cache", "correspondence", "export", "render_worker", "sheet", "speed", "stats",
+)  # fmt: skip
 _INDEX, _KEYPOINTS = "index.json", "keypoints.npz"
 
 
@@ -92,6 +95,24 @@ def rendered_split(
         _write_index(plan, folder)
 
     return _read(plan, cached_entry(KIND, split_key(plan), fill))
+
+
+def view_of(picture: Picture) -> ViewKey | None:
+    """Return what a picture of the cache is a rendering of; None for any other picture."""
+    if picture.path.name != PICTURES or picture.row < 0:
+        return None
+    try:
+        plan = _plan_of(picture.path.parent)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    number, view = divmod(picture.row, plan.views)
+    return ViewKey(plan.seed, plan.first + number, view, plan.look, plan.resolution)
+
+
+@lru_cache(maxsize=8)
+def _plan_of(folder: Path) -> SplitPlan:
+    fields = json.loads((folder / _INDEX).read_bytes())["plan"]
+    return SplitPlan(**{**fields, "resolution": tuple(fields["resolution"])})
 
 
 def split_key(plan: SplitPlan) -> str:

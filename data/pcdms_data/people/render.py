@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcdms_data.people.body import PosedBody, pose_body
+from pcdms_data.people.body import PosedBody
 from pcdms_data.people.draws import Draws
-from pcdms_data.people.garments import Outfit, dress, pose_outfit
-from pcdms_data.people.identity import LOOKS, Identity, sample_identity
-from pcdms_data.people.keypoints import keypoints_3d, visible_keypoints
+from pcdms_data.people.garments import Outfit
+from pcdms_data.people.identity import Identity
+from pcdms_data.people.keypoints import visible_keypoints
 from pcdms_data.people.looks import (
     CAMERAS,
     Camera,
     contact_shadow,
     fashion_background,
-    frame_camera,
     street_background,
     street_finish,
 )
 from pcdms_data.people.mesh import Floats
-from pcdms_data.people.poses import Pose, sample_pose, view_rng
-from pcdms_data.people.raster import SUBPIXEL, Fragments, pixel_grid, rasterise
+from pcdms_data.people.poses import Pose
+from pcdms_data.people.raster import Fragments, pixel_grid
+from pcdms_data.people.scene import DEPTH_ORIGIN, DEPTH_STEPS, SAMPLES, scene_of
 from pcdms_data.people.shading import brightness, occlusion
 from pcdms_data.people.surface import paint
-from pcdms_data.types import InputError, Keypoints
+from pcdms_data.types import Keypoints
 
 RENDERER_VERSION = 2
 """Part of every cache key; raised whenever a picture changes."""
-
-SAMPLES = 2
-"""Samples per output pixel along each axis."""
-
-_DEPTH_STEPS = 65536.0
-_DEPTH_ORIGIN = 8.0
 
 Array = NDArray[np.float32]
 
@@ -84,29 +77,18 @@ def render_view(
     Raises:
         InputError: an unknown look, a negative number, or a picture that is too small.
     """
-    _check(dataset_seed, index, view, look, size)
-    identity, outfit = _dressed(dataset_seed, index, look)
-    rng = view_rng(dataset_seed, index, view)
-    pose = sample_pose(rng, "fashion" if look == "fashion" else "street")
-    draw = Draws(rng)
-    posed = pose_body(outfit.body, pose)
-    vertices, normals = pose_outfit(outfit, posed)
-    joints = keypoints_3d(posed)
-    heights = vertices[outfit.drawn, 1]
-    extent = (float(heights.min()), float(heights.max()))
-    camera = frame_camera(draw, look, joints, extent, size)
-    fragments = _project(outfit, vertices, camera, size)
-    triangle = fragments.triangle
-    rest = np.stack([_interpolate(fragments, outfit.places[:, axis]) for axis in range(3)])
-    painted = paint(identity, outfit, outfit.region[triangle], rest)
-    light = _interpolate(fragments, _lit(outfit, normals))
-    depth = (fragments.depth_map(-(2**40)) / _DEPTH_STEPS).astype(np.float32)
+    scene = scene_of(dataset_seed, index, view, look, size)
+    identity, fragments, camera, draw = scene.identity, scene.fragments, scene.camera, scene.draw
+    rest = scene.rest()
+    painted = paint(identity, scene.outfit, scene.outfit.region[fragments.triangle], rest)
+    light = scene.interpolated(_lit(scene.outfit, scene.normals))
+    depth = (fragments.depth_map(-(2**40)) / DEPTH_STEPS).astype(np.float32)
     shade = occlusion(depth, fragments.pixel, 1 / (camera.scale * SAMPLES))
     colour = painted.colour * (light * shade)[:, None]
     camera_number = int(draw.unit() * CAMERAS) if look == "street" else -1
-    picture = _background(identity, posed, camera, camera_number, draw, size)
+    picture = _background(identity, scene.posed, camera, camera_number, draw, size)
     picture = _composite(fragments, colour, picture)
-    keypoints = _keypoints(joints, camera, depth, size, identity.height)
+    keypoints = _keypoints(scene.joints, camera, depth, size, identity.height)
     if look == "street":
         picture = street_finish(dataset_seed, camera_number, draw, picture)
         keypoints = _detected(keypoints, draw)
@@ -118,8 +100,8 @@ def render_view(
         _rest_map(fragments, rest) if with_rest else None,
         keypoints,
         identity,
-        pose,
-        view_side(pose.yaw),
+        scene.pose,
+        view_side(scene.pose.yaw),
         camera_number,
     )
 
@@ -137,46 +119,11 @@ def view_side(yaw: float) -> str:
     return "side" if turn < 125 else "back"
 
 
-def _check(dataset_seed: int, index: int, view: int, look: str, size: tuple[int, int]) -> None:
-    if look not in LOOKS:
-        raise InputError(f"look {look!r} is unknown, expected one of {', '.join(LOOKS)}")
-    for name, value in (("dataset seed", dataset_seed), ("index", index), ("view", view)):
-        if value < 0:
-            raise InputError(f"{name} {value} is negative, expected 0 or more")
-    if min(size) < 16:
-        raise InputError(f"picture size {size} is too small, expected at least 16 pixels a side")
-
-
-@lru_cache(maxsize=4)
-def _dressed(dataset_seed: int, index: int, look: str) -> tuple[Identity, Outfit]:
-    identity = sample_identity(dataset_seed, index, look)
-    return identity, dress(identity)
-
-
-def _project(outfit: Outfit, vertices: Floats, camera: Camera, size: tuple[int, int]) -> Fragments:
-    fine = SUBPIXEL * SAMPLES
-    column = np.rint((camera.centre + vertices[:, 0] * camera.scale) * fine)
-    row = np.rint((camera.floor - vertices[:, 1] * camera.scale) * fine)
-    depth = np.rint((vertices[:, 2] + _DEPTH_ORIGIN) * _DEPTH_STEPS)
-    xy = np.stack((column, row), 1).astype(np.int64)
-    canvas = (size[0] * SAMPLES, size[1] * SAMPLES)
-    return rasterise(xy, depth.astype(np.int64), outfit.faces, canvas, outfit.two_sided_from)
-
-
 def _lit(outfit: Outfit, normals: Floats) -> Array:
     """Brightness of the triangles' first corner and its change to the others, (3, F)."""
     light = brightness(normals, outfit.sheet)
     first, second, third = (light[outfit.faces[:, corner]] for corner in range(3))
     return np.stack((first, second - first, third - first))
-
-
-def _interpolate(fragments: Fragments, corners: Array) -> Array:
-    """Values at the fragments (N,): `corners` (3, F) the first corner's and the way to others."""
-    t = fragments.triangle
-    out: Array = corners[0][t]
-    out += fragments.b1 * corners[1][t]
-    out += fragments.b2 * corners[2][t]
-    return out
 
 
 def _background(
@@ -229,7 +176,7 @@ def _keypoints(
     points = np.stack(
         (camera.centre + joints[:, 0] * camera.scale, camera.floor - joints[:, 1] * camera.scale), 1
     )
-    visible = visible_keypoints(points * SAMPLES, joints[:, 2] + _DEPTH_ORIGIN, depth, height)
+    visible = visible_keypoints(points * SAMPLES, joints[:, 2] + DEPTH_ORIGIN, depth, height)
     return Keypoints(points.astype(np.float32), visible, size)
 
 

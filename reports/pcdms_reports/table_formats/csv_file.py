@@ -14,10 +14,11 @@ Reader = Callable[[Row, Cell], str]
 def to_csv(tables: Sequence[Table], title: str) -> str:
     """Return one rectangle: the caption, the row's label, and per column what any cell of it has.
 
-    `<column>` holds the digits as every format prints them (the value that comes first where
-    sources disagree) or the words in their place; `<column> low` and `high` the interval,
-    `<column> sign` what stands before the digits, `<column> others` the further values, `<column>
-    rank` 1 or 2, and `<column> notes` the full text of marks and footnotes. Several tables stand
+    `<column>` holds the number as every format prints it (the one that comes first where sources
+    disagree), without signs between thousands, or the words in its place; `<column> shown` is what
+    other formats print where that is no plain number (2.74 M); `low` and `high` the interval,
+    `sign` what stands before the digits, `others` the further values, `rank` 1 or
+    2, and `notes` the full text of marks and footnotes. Several tables stand
     below each other; a column that a table lacks is empty there. `title` is not used: a title line
     would not be CSV.
     """
@@ -42,6 +43,7 @@ def to_csv(tables: Sequence[Table], title: str) -> str:
 def _readers(table: Table) -> dict[str, tuple[int, Reader]]:
     """Return column name -> (place of the cell, what to read from it); -1 is the row's label."""
     further: list[tuple[str, Reader]] = [
+        ("shown", lambda row, cell: _shown(cell)),
         ("sign", lambda row, cell: cell.numbers[0].sign.strip() if cell.numbers else ""),
         ("low", lambda row, cell: _bound(cell, "low")),
         ("high", lambda row, cell: _bound(cell, "high")),
@@ -61,7 +63,24 @@ def _readers(table: Table) -> dict[str, tuple[int, Reader]]:
 
 
 def _first(row: Row, cell: Cell) -> str:
-    return cell.numbers[0].text if cell.numbers else cell.text
+    if not cell.numbers:
+        return cell.text
+    number = cell.numbers[0]
+    return _plain(number.text) or f"{number.value:.15g}"
+
+
+def _shown(cell: Cell) -> str:
+    return cell.numbers[0].text if cell.numbers and not _plain(cell.numbers[0].text) else ""
+
+
+def _plain(text: str) -> str:
+    """Return the digits without signs between thousands; nothing where they are no number."""
+    digits = text.replace(",", "")
+    try:
+        float(digits)
+    except ValueError:
+        return ""
+    return digits
 
 
 def _bound(cell: Cell, name: str) -> str:

@@ -20,7 +20,6 @@ _START = r"""% {title}
 \else
   \documentclass{{article}}
   \usepackage[paperwidth={width}mm,paperheight={height}mm,margin=12mm]{{geometry}}
-  \usepackage[T1]{{fontenc}}
   \usepackage{{booktabs,graphicx}}
   \pagestyle{{empty}}
   \begin{{document}}
@@ -30,7 +29,7 @@ _START = r"""% {title}
 _TABLE = r"""\begingroup
 \makeatletter\def\@captype{{table}}\makeatother
 \begin{{center}}
-\caption{{{caption}}}\label{{tab:{name}}}
+\caption{{{caption}}}\label{{tab:{name}}}\par\medskip
 \setbox0\hbox{{\begin{{tabular}}{{{places}}}
 \toprule
 {body}
@@ -51,7 +50,7 @@ def to_latex(tables: Sequence[Table], title: str) -> str:
     """
     wide = any(len(table.columns) > 6 for table in tables)
     width = LANDSCAPE_MM if wide else PORTRAIT_MM
-    height = 40 + sum(_height(table, width) for table in tables)
+    height = 30 + sum(_height(table, width) for table in tables)
     start = _START.format(title=" ".join(title.split()), width=width, height=round(height))
     return "\n".join([start, *(_table(table) for table in tables), "\\tablesend\n"])
 
@@ -100,12 +99,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _label(row: Row) -> str:
-    return _paragraph(row.label) + _raised("", row.notes)
+    return _paragraph(row.label, _raised("", row.notes))
 
 
 def _cell(cell: Cell) -> str:
-    shown = " / ".join(map(_number, cell.numbers)) or _paragraph(cell.text)
-    return shown + _raised("", cell.notes)
+    numbers = " / ".join(map(_number, cell.numbers))
+    return numbers or _paragraph(cell.text, _raised("", cell.notes))
 
 
 def _number(number: Number) -> str:
@@ -117,8 +116,8 @@ def _number(number: Number) -> str:
     return digits + spread + _raised(number.mark, number.notes)
 
 
-def _paragraph(text: str) -> str:
-    escaped = latex_text(text)
+def _paragraph(text: str, raised: str) -> str:
+    escaped = latex_text(text) + raised
     if len(text) <= WIDE_CELL:
         return escaped
     return rf"\parbox[t]{{{PARAGRAPH}em}}{{\raggedright\strut {escaped}\strut}}"
@@ -151,4 +150,4 @@ def _height(table: Table, width: float) -> float:
         lines += max(1, *(-(-len(text) // 22) if len(text) > WIDE_CELL else 1 for text in texts))
     notes = [*table.legend, *(text for _, text in table.marks), *table.footnotes]
     note_lines = sum(-(-len(text) // round(width * 0.62)) for text in [*notes, table.caption])
-    return 25 + 4.6 * lines + 4.0 * note_lines
+    return 22 + 4.5 * lines + 3.5 * note_lines

@@ -6,7 +6,7 @@ import re
 
 _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
-    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "#": r"\#", "_": r"\_", "~": r"$\sim$", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
     "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$", "†": r"\textsuperscript{\dag}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "Δ": r"$\Delta$",
@@ -46,4 +46,4 @@ def _sign(sign: str) -> str:
     # Latin letters with accents are what every font encoding of LaTeX can set.
     if sign.isascii() or ("\u00c0" <= sign <= "\u00ff" and sign not in "ÐÞðþ"):
         return sign if sign.isprintable() else " "
-    return f"[U+{ord(sign):04X}]"
+    return rf"{{[}}U+{ord(sign):04X}]\allowbreak{{}}"

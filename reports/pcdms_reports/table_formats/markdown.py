@@ -33,8 +33,8 @@ def _label(row: Row) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    parts = [" / ".join(map(_number, cell.numbers)) or _safe(cell.text), _raised("", cell.notes)]
-    return " ".join(filter(None, parts))
+    numbers = " / ".join(map(_number, cell.numbers))
+    return numbers or f"{_safe(cell.text)} {_raised('', cell.notes)}".strip()
 
 
 def _number(number: Number) -> str:

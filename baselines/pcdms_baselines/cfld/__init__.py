@@ -1,0 +1,1 @@
+"""CFLD: coarse-to-fine latent diffusion, a Stable Diffusion UNet with its own conditions."""

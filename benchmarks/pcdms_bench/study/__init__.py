@@ -1,0 +1,1 @@
+"""The user study: pictures of finished runs, asked about on a small local web page."""
