@@ -16,6 +16,7 @@ from pcdms_bench.lazy_group import LazyGroup
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pcdms_bench.commands.run:run", "Generate with every method, score and report."),
+    "ablate": ("pcdms_bench.commands.ablate:ablate", "Measure what each stage of pcdms is worth."),
     "generate": ("pcdms_bench.commands.generate:generate", "Put one person into another pose."),
     "score": ("pcdms_bench.commands.score:score", "Score pictures, or re-score a run folder."),
     "compare": ("pcdms_bench.commands.compare:compare", "Compare two runs pair by pair."),

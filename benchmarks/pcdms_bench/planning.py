@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,11 +101,12 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
     seeds = range(request.seed, request.seed + request.repeat_seeds)
     planned: list[PlannedRun] = []
     for name in every:
-        for seed in seeds:
-            seeded = replace(request, seed=seed)
-            planned.append(_plan_run(name, seeded, pairs, gallery, weights, device))
+        lists = stage_lists(request.stages) if name == "pcdms" else (request.stages,)
+        for stages, seed in product(lists, seeds):
+            one = replace(request, stages=stages, seed=seed)
+            planned.append(_plan_run(name, one, pairs, gallery, weights, device))
             if name in over:
-                planned.append(_plan_refined(planned[-1], seeded, weights, device))
+                planned.append(_plan_refined(planned[-1], one, weights, device))
     # A method that draws nothing has one run whatever the seeds.
     runs = tuple({run.folder: run for run in planned}.values())
     plan = Plan(
@@ -124,7 +126,6 @@ def _with_registered(request: RunRequest) -> tuple[RunRequest, dict[str, Path]]:
 def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check every choice that needs no data; returns the protocols and the metrics."""
     from pcdms.guidance import parse_interval
-    from pcdms.stages import parse_stages
     from pcdms_bench.metrics.catalog import METRICS, usual_metrics
     from pcdms_bench.protocols import protocol_names
     from pcdms_data.pairs import DATASETS
@@ -132,7 +133,7 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
     check_choice("dataset", request.dataset, DATASETS)
     check_choice("size", request.size, SIZES)
     check_choice("split", request.split, SPLITS)
-    parse_stages(request.stages)
+    stage_lists(request.stages)
     check_choice("preset", request.preset, PRESETS)
     check_choice("selection", request.selection, SELECTIONS)
     check_choice("null mode", request.null, NULLS)
@@ -154,6 +155,16 @@ def check_request(request: RunRequest) -> tuple[tuple[str, ...], tuple[str, ...]
             raise InputError(f"dataset {request.dataset} is rendered and takes no --layout")
     protocols = protocol_names(request.protocols)
     return protocols, split_names("metric", request.metrics, METRICS, usual_metrics())
+
+
+def stage_lists(text: str) -> tuple[str, ...]:
+    """Return the stage lists of `pcdms` in a comma-separated text; InputError on an unknown one."""
+    from pcdms.stages import parse_stages
+
+    lists = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for stages in lists:
+        parse_stages(stages)
+    return lists
 
 
 def load_request_pairs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,10 @@ from pcdms_bench.commands.options import (
     json_option,
     vae_option,
 )
+
+if TYPE_CHECKING:
+    from pcdms_bench.request import RunRequest
+    from pcdms_bench.runner import RunResult
 
 EXAMPLES = """\b
 Examples:
@@ -51,7 +55,7 @@ DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-co
     "--stages",
     default="prior+inpaint+refine",
     show_default=True,
-    help="Stages of pcdms, joined by +.",
+    help="Stages of pcdms, joined by +; several such lists, separated by commas, are a run each.",
 )
 @click.option(
     "--preset",
@@ -198,26 +202,33 @@ def run(dry_run: bool, as_json: bool, **options: Any) -> int:
     Running the same command again continues where it stopped and changes nothing that is right.
     Started by `accelerate launch -m pcdms_bench run ...`, several processes share the pairs.
     """
-    from pcdms_bench.commands.outcome import print_plans, print_run
+    from pcdms_bench.commands.outcome import print_run
+    from pcdms_bench.request import RunRequest
+
+    result = carry_out(RunRequest(**options, debug=debug_wanted()), dry_run, as_json)
+    if result is None:
+        return 0
+    print_run(result, as_json)
+    if options["repeat_seeds"] > 1 and not result.over_seeds:
+        click.echo("--repeat-seeds: nothing here is random, no number has a deviation", err=True)
+    return result.exit_code
+
+
+def carry_out(request: RunRequest, dry_run: bool, as_json: bool) -> RunResult | None:
+    """Return what came of a request; None where there is nothing to say of it.
+
+    That is so after `dry_run`, whose plan is printed here, and in all processes but the main one.
+    """
+    from pcdms_bench.commands.outcome import print_plans
     from pcdms_bench.planning import prepare
     from pcdms_bench.processes import launched
     from pcdms_bench.progress import Progress
-    from pcdms_bench.request import RunRequest
     from pcdms_bench.runner import execute
 
-    request = RunRequest(**options, debug=debug_wanted())
     with launched() as processes, Progress(silent=as_json or not processes.main) as progress:
         with processes.main_first():
             plan = prepare(request, progress)
         result = None if dry_run else execute(plan, progress, processes)
-    if not processes.main:
-        return 0
-    if result is None:
+    if result is None and processes.main:
         print_plans(plan, as_json)
-        return 0
-    print_run(result, as_json)
-    if request.repeat_seeds > 1 and not result.over_seeds:
-        click.echo(
-            "--repeat-seeds: no number differs in its seed, nothing here is random", err=True
-        )
-    return result.exit_code
+    return result

@@ -1,0 +1,51 @@
+"""`pcdms-bench ablate`: the stage subsets of pcdms on the same pairs, and refine behind others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pcdms_bench.commands.options import debug_wanted
+from pcdms_bench.commands.run import run
+
+EXAMPLES = """\b
+Examples:
+  pcdms-bench ablate --out runs/ablation
+  pcdms-bench ablate --variants inpaint,prior+inpaint --refine-over limb-warp,dptn --limit 400
+"""
+
+_FIXED = ("methods", "stages")
+"""Options of `run` that the ablation sets itself."""
+
+
+@click.command(epilog=EXAMPLES, params=[p for p in run.params if p.name not in _FIXED])
+@click.option(
+    "--variants",
+    default="all",
+    show_default=True,
+    help="Comma-separated stage subsets; all are inpaint, prior+inpaint, truth+inpaint, and each "
+    "with refine.",
+)
+def ablate(variants: str, dry_run: bool, as_json: bool, **options: Any) -> int:
+    """Run pcdms with and without its stages on the same pairs, and write the ablation table.
+
+    Subsets that share pictures share a run: prior+inpaint is part of prior+inpaint+refine. With
+    --refine-over METHOD, the stage refine also runs behind METHOD. All other options are those of
+    `run`, and so is what is left in --out; the table is `table ablation --runs OUT`.
+    """
+    from pcdms_bench.ablation import VARIANTS, covering_runs
+    from pcdms_bench.commands.outcome import print_run
+    from pcdms_bench.commands.run import carry_out
+    from pcdms_bench.request import RunRequest
+    from pcdms_bench.suggestions import split_names
+
+    chosen = split_names("variant", variants, VARIANTS)
+    request = RunRequest(
+        **options, methods="pcdms", stages=",".join(covering_runs(chosen)), debug=debug_wanted()
+    )
+    result = carry_out(request, dry_run, as_json)
+    if result is None:
+        return 0
+    print_run(result, as_json)
+    return result.exit_code
