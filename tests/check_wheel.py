@@ -27,6 +27,8 @@ NEEDED = (
     "pcdms_reports/templates/report.html.j2",
     "pcdms_reports/templates/report.css",
     "pcdms_reports/templates/report.js",
+    "pcdms_reports/templates/table.html.j2",
+    "pcdms_reports/published/quantitative.csv",
     *(f"pcdms_bench/skeleton/{name}.txt" for name in ("package", "method", "test")),
     *(
         f"pcdms_bench/study/templates/{name}"

@@ -1,7 +1,7 @@
 """Write the made parts of the README anew: `python tests/readme_parts.py`.
 
 The file tree, where a Python file's line is the first line of its docstring and other files have
-theirs below, and the tables of metrics and protocols, as the tool knows them.
+theirs below, and the tables of metrics, protocols and published numbers, as the tool knows them.
 """
 
 import ast
@@ -27,6 +27,8 @@ OTHERS = {
     "data/pcdms_data/people/MESH-LICENSE.md": "its origin and licence",
     "baselines/pcdms_baselines/external/recipes": "one file per official repository",
     "reports/pcdms_reports/templates": "HTML, CSS and script of the report page",
+    "reports/pcdms_reports/published": "published numbers as CSV, a file per kind",
+    "reports/pcdms_reports/measured": "rates measured by `speed`, as JSON",
     "benchmarks/pcdms_bench/study/templates": "HTML, style and script of the study's pages",
     "benchmarks/pcdms_bench/weights": "ST-LPIPS weights with licence and origin",
     "benchmarks/pcdms_bench/skeleton": "what `new-method` writes: a method and its test",
@@ -114,7 +116,16 @@ def protocols_table() -> str:
     return protocol_markdown().rstrip() + "\n"
 
 
-TABLES = {"metrics": metrics_table, "protocols": protocols_table}
+def paper_table() -> str:
+    """What the command that stands above the table prints, without its title."""
+    from pcdms_reports.paper_tables import TABLES, TableRequest
+    from pcdms_reports.table_formats import to_markdown
+
+    request = TableRequest(dataset="deepfashion", resolution="512x352")
+    return to_markdown(TABLES["quantitative"](request), "title").split("\n\n", 1)[1]
+
+
+TABLES = {"metrics": metrics_table, "protocols": protocols_table, "paper": paper_table}
 
 
 def table_in(readme: str, name: str) -> str:
@@ -129,7 +140,8 @@ def main() -> None:
     end = text.index(END, start)
     text = text[:start] + tree() + text[end:]
     for name, make in TABLES.items():
-        text = text.replace(table_in(text, name), make())
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        text = text.replace(f"{start}{table_in(text, name)}{end}", f"{start}{make()}{end}")
     path.write_text(text, encoding="utf-8")
     sys.stdout.write("README.md: file tree and tables written\n")
 

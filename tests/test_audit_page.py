@@ -131,7 +131,7 @@ def test_plots_are_whole_files_and_name_every_choice(folder):
 def test_damaged_files_are_refused_by_line(tmp_path):
     path = tmp_path / "audit.csv"
     path.write_text("a\n")
-    with pytest.raises(RecordError, match=r"audit\.csv:1: expected the columns run, method"):
+    with pytest.raises(RecordError, match=r"audit\.csv:1: missing column 'run', 'method'"):
         read_audit(path)
     path.write_text(",".join(COLUMNS) + "\n")
     with pytest.raises(RecordError, match="holds no row"):

@@ -17,13 +17,14 @@ from PIL import Image
 from report_fixture import FEW, IDENTICAL, NO_WEIGHTS, PAIRS, make_runs, row, save
 
 from pcdms_reports import load_scores, merge_scores, stage_table, stage_tables, write_report
-from pcdms_reports.markdown import to_markdown
 from pcdms_reports.metric_words import METRIC_WORDS, words_of
 from pcdms_reports.nearest import nearest_targets
 from pcdms_reports.pictures import picture_uri
 from pcdms_reports.plots import metric_figure, metric_svg
 from pcdms_reports.records import COLUMNS, RecordError
 from pcdms_reports.scores import to_frame, to_rows, write_scores
+from pcdms_reports.stage_model import stage_model
+from pcdms_reports.table_formats import to_markdown
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,19 @@ def test_a_file_of_a_header_alone_is_an_empty_typed_frame(tmp_path):
         (lambda lines: [lines[0], lines[1].replace("0.5", "")], ":2: ssim: status ok with value"),
         (lambda lines: [lines[0], lines[1].replace(",5,5,", ",5,many,")], ":2: n_expected 'many'"),
         (lambda lines: [lines[0], lines[1].replace(",refine,", ",polish,")], ":2: stage 'polish'"),
+        (
+            lambda lines: [lines[0], lines[1].replace(",first,", ",best,")],
+            ":2: selection 'best', exp",
+        ),
+        (
+            lambda lines: [lines[0], lines[1].replace(",0.5,,,", ",0.5,0.9,0.1,")],
+            ":2: ci_low 0.9, expected at most ci_high 0.1",
+        ),
+        (
+            lambda lines: [line.replace(",", ";") for line in lines],
+            ":1: columns parted by 'run;meth",
+        ),
+        (lambda lines: [lines[0].replace(",seed", ",draw"), lines[1]], "a score file of schema 1"),
         (lambda lines: [lines[0], lines[1] + ",more"], ":2: 23 fields, expected 22"),
         (lambda lines: [], "empty file"),
     ],
@@ -108,8 +122,15 @@ def test_a_damaged_file_is_refused_with_file_and_line(tmp_path, change, message)
     assert "\n" not in str(caught.value)
 
 
+def test_a_line_that_holds_nothing_is_no_row(tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores([row("ssim", 0.5)], path)
+    path.write_text(path.read_text() + "\n\n")
+    assert len(load_scores(path)) == 1
+
+
 def test_a_missing_file_and_bytes_that_are_no_text_are_refused(tmp_path):
-    with pytest.raises(RecordError, match="no such score file"):
+    with pytest.raises(RecordError, match="expected a score file"):
         load_scores(tmp_path / "none.csv")
     (tmp_path / "scores.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecordError, match="not readable as a CSV file"):
@@ -264,7 +285,8 @@ def test_the_compact_table_drops_empty_columns_but_not_their_reason(out):
 
 
 def test_markdown_names_the_dataset_and_marks_best_and_second(out):
-    text = to_markdown(stage_tables(load_scores(out / "scores.csv")), "Title")
+    tables = stage_tables(load_scores(out / "scores.csv"))
+    text = to_markdown([stage_model(table) for table in tables], "Title")
     assert "**people, test split, protocol standard@96x64" in text
     assert "**0.7400 ± 0.0110**" in text
     assert "*0.7000 ± 0.0110*" in text

@@ -15,16 +15,9 @@ from scipy.special import expit
 
 from pcdms_reports.records import RecordError
 from pcdms_reports.study_file import FILE, SCHEMA, read_study
-from pcdms_reports.study_measures import (
-    BOOTSTRAP,
-    MEASURES,
-    WILSON,
-    answer_table,
-    fleiss_kappa,
-    share_of,
-    study_rows,
-)
-from pcdms_reports.study_table import agreement, study_csv, study_markdown
+from pcdms_reports.study_measures import answer_table, fleiss_kappa, share_of, study_rows
+from pcdms_reports.study_results import BOOTSTRAP, MEASURES, WILSON, study_csv
+from pcdms_reports.study_table import agreement, study_markdown
 
 Z = 1.959963984540054
 COLUMNS = "dataset,method,measure,value,ci_low,ci_high,n_answers,n_raters,interval"

@@ -188,6 +188,10 @@ METHODS: dict[str, MethodEntry] = {
         "cfld", "coarse-to-fine latent diffusion (CVPR 2024), sampled", "learned", _sampled,
         latent=True, draws=True,
     ),
+    "pidm": MethodEntry(
+        "pidm", "diffusion on pixels, style by cross attention (CVPR 2023), sampled", "learned",
+        _sampled, draws=True,
+    ),
     "patn-official": _official("patn-official", "the program of tengteng95/Pose-Transfer"),
     "dptn-official": _official(
         "dptn-official", "the program of PangzeCheung/Dual-task-Pose-Transformer-Network"

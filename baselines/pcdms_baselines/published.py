@@ -21,7 +21,9 @@ Options = Mapping[str, Any]
 LISTED = 60
 """Names of each kind that an error spells out."""
 
-HOMES = {name: f"pcdms_baselines.{name}.loading" for name in ("dptn", "patn", "nted", "cfld")}
+HOMES = {
+    name: f"pcdms_baselines.{name}.loading" for name in ("dptn", "patn", "nted", "cfld", "pidm")
+}
 """Method -> the module that holds its `FORM`."""
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Draws = Callable[[tuple[int, ...]], "Tensor"]
 """(C, H, W) -> the next standard normal noise (B, C, H, W), each row from its own generator."""
 
+Job = tuple[Pair, int, tuple[Maps, ...]]
+"""Pair, number of the sample, and what the loop is given."""
+
 
 class Sample(Protocol):
     """The sampling loop of a method."""
@@ -55,7 +58,7 @@ class SampledRecipe:
     needs_vae: bool = False
 
 
-_RECIPES = {"cfld": "pcdms_baselines.cfld.sampling"}
+_RECIPES = {name: f"pcdms_baselines.{name}.sampling" for name in ("cfld", "pidm")}
 
 
 def sampled_recipe_of(name: str) -> SampledRecipe:
@@ -111,24 +114,19 @@ class Sampled:
         loaded.
         """
         failures: dict[str, str] = {}
-        jobs: list[tuple[Pair, int, tuple[Maps, ...]]] = []
+        jobs: list[Job] = []
         canvas = self._learned.canvas() if self.unavailable() is None else self.resolution
         for pair in pairs:
             try:
-                paths = [picture_path(out, "final", pair.pair_id, k) for k in range(samples)]
-                wanted = [k for k, path in enumerate(paths) if not path.exists()]
-                if wanted:
-                    pixels = load_picture(pair.source, self.resolution, self.kernel)
-                    poses = pair.source_pose, pair.target_pose
-                    maps = self.recipe.inputs(pixels, *poses, canvas)
-                    jobs += [(pair, k, maps) for k in wanted]
+                jobs += self._jobs(pair, out, samples, canvas)
             except InputError as error:
                 failures[pair.pair_id] = str(error)
-        for start in range(0, len(jobs), self.chunk):
-            part = jobs[start : start + self.chunk]
-            for (pair, k, _), output in zip(part, self._outputs(part, seed), strict=False):
-                path = picture_path(out, "final", pair.pair_id, k)
-                save_picture(path, self.recipe.picture(output, self.resolution))
+            # No more is held than the next chunk needs: inputs of a large split would not fit.
+            while len(jobs) >= self.chunk:
+                self._write(jobs[: self.chunk], out, seed)
+                jobs = jobs[self.chunk :]
+        if jobs:
+            self._write(jobs, out, seed)
         return failures
 
     @property
@@ -136,7 +134,22 @@ class Sampled:
         """The number of learned parameters, the autoencoder left out; 0 where unavailable."""
         return self._learned.parameters()
 
-    def _outputs(self, jobs: Sequence[tuple[Pair, int, tuple[Maps, ...]]], seed: int) -> Maps:
+    def _jobs(self, pair: Pair, out: Path, samples: int, canvas: Size) -> list[Job]:
+        """Return what is still to be made of a pair, a job per sample; they share the inputs."""
+        paths = [picture_path(out, "final", pair.pair_id, k) for k in range(samples)]
+        wanted = [k for k, path in enumerate(paths) if not path.exists()]
+        if not wanted:
+            return []
+        pixels = load_picture(pair.source, self.resolution, self.kernel)
+        maps = self.recipe.inputs(pixels, pair.source_pose, pair.target_pose, canvas)
+        return [(pair, k, maps) for k in wanted]
+
+    def _write(self, jobs: Sequence[Job], out: Path, seed: int) -> None:
+        for (pair, k, _), output in zip(jobs, self._outputs(jobs, seed), strict=False):
+            path = picture_path(out, "final", pair.pair_id, k)
+            save_picture(path, self.recipe.picture(output, self.resolution))
+
+    def _outputs(self, jobs: Sequence[Job], seed: int) -> Maps:
         """Return the pictures (chunk, 3, h, w) of at most `chunk` jobs, padded."""
         import torch
 

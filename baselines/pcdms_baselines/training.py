@@ -68,10 +68,7 @@ class Trainable(Protocol):
         """
 
 
-TRAINABLE = {
-    "dptn": "pcdms_baselines.dptn.training",
-    "cfld": "pcdms_baselines.cfld.training",
-}
+TRAINABLE = {name: f"pcdms_baselines.{name}.training" for name in ("dptn", "cfld", "pidm")}
 """Method -> the module with its training."""
 
 

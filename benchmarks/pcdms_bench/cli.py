@@ -25,9 +25,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "pcdms_bench.commands.memorisation:memorisation",
         "Find generated pictures that repeat training pictures.",
     ),
+    "table": ("pcdms_bench.commands.table:table", "Print a paper's table, published and measured."),
     "report": ("pcdms_bench.commands.report:report", "Write the report of stored scores."),
     "study": ("pcdms_bench.commands.study:study", "Ask people which pictures look real."),
     "train": ("pcdms_bench.commands.train:train", "Train one part of the model, or all."),
+    "reid": ("pcdms_bench.commands.reid:reid", "Re-identification with generated pictures."),
     "data": ("pcdms_bench.commands.data:data", "Make, prepare, check and export datasets."),
     "weights": ("pcdms_bench.commands.weights:weights", "List, fetch and verify metric networks."),
     "new-method": (

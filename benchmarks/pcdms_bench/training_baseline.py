@@ -36,10 +36,18 @@ SETTINGS = {
             schedule="constant", ema_decay=0.0, save_every=5000, mixed_precision="fp16",
         ),
     },
+    "pidm": {
+        "tiny": TrainSettings(steps=14_000, batch_size=8, learning_rate=1e-3, weight_decay=0.0),
+        "paper": TrainSettings(
+            steps=956_000, batch_size=64, learning_rate=2e-5, weight_decay=0.0, warmup=5000,
+            schedule="constant", ema_decay=0.9999, save_every=5000,
+        ),
+    },
 }  # fmt: skip
 """Settings by method and preset. DPTN's published training counts epochs, 100 at the full rate and
 100 falling to 0, with another optimiser for the discriminator at a tenth of the rate. CFLD's warms
-up from a tenth of the rate and falls to a tenth at epoch 50 of 100, which no schedule here does."""
+up from a tenth of the rate and falls to a tenth at epoch 50 of 100, which no schedule here does.
+PIDM's is 300 epochs of 101,966 pairs in both directions, 64 rows a step."""
 
 TINY_PAIRS = 12_000
 TINY_FRAME = (96, 64)

@@ -83,6 +83,14 @@ def kept_in_memory(table: Table, frame: tuple[int, int]) -> Table:
     return torch.cat(parts)
 
 
+def decoded_pictures(handles: Sequence[Picture], frame: tuple[int, int]) -> Table:
+    """Return the pictures uint8 (N, 3, H, W) in `frame` = (H, W): at once where they fit.
+
+    Raises PictureError, naming the file, where one cannot be read: then, or when it is asked for.
+    """
+    return kept_in_memory(_Decoded(handles, frame), frame)
+
+
 def read_pictures(pairs: Sequence[Pair], frame: tuple[int, int]) -> TrainingPictures:
     """Return every picture that occurs in `pairs` once, in `frame` = (H, W)."""
     rows: dict[str, int] = {}
@@ -104,7 +112,7 @@ def read_pictures(pairs: Sequence[Pair], frame: tuple[int, int]) -> TrainingPict
         keypoints=tuple(keypoints.resized(frame) for _, keypoints, _ in found),
         masks=tuple(masks.get(picture.name) for picture in handles),
         groups=tuple(group for _, _, group in found),
-        pixels=kept_in_memory(_Decoded(handles, frame), frame),
+        pixels=decoded_pictures(handles, frame),
         pairs=PairTable(
             torch.tensor([rows[pair.source.name] for pair in pairs]),
             torch.tensor([rows[pair.target.name] for pair in pairs]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import matplotlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pcdms_reports.atomic_files import write_bytes
 from pcdms_reports.audit_plot import audit_figure, describe_audit
 from pcdms_reports.audit_records import AuditRow, read_audit
 from pcdms_reports.audit_text import (
@@ -70,13 +70,13 @@ def write_audit(audit_csv: Path, folder: Path) -> list[Path]:
     """
     audit = sort_audit(read_audit(audit_csv))
     page, text = folder / "audit.html", folder / "audit.md"
-    _write(text, audit_markdown(audit).encode())
-    _write(page, _page(audit).encode())
+    write_bytes(text, audit_markdown(audit).encode())
+    write_bytes(page, _page(audit).encode())
     written = [page, text]
     for metric in [m for m in audit.metrics if m.moving][:PLOTTED]:
         for kind in ("svg", "png"):
             path = folder / f"audit-{metric.words.name}.{kind}"
-            _write(path, _drawn(metric, kind))
+            write_bytes(path, _drawn(metric, kind))
             written.append(path)
     return written
 
@@ -138,10 +138,3 @@ def _drawn(metric: MetricAudit, kind: str) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "pcdms"}):
         audit_figure(metric).savefig(buffer, format=kind, facecolor="white", **settings)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from pcdms_reports.csv_records import Field, read_records
 from pcdms_reports.records import RecordError
 
 STATUSES = ("ok", "indicative", "unavailable")
@@ -61,6 +60,17 @@ class AuditRow:
 COLUMNS = tuple(field.name for field in fields(AuditRow))
 
 
+def _field(name: str) -> Field:
+    if name in _INTEGERS:
+        return Field(name, "whole", low=0)
+    if name in _REALS:
+        return Field(name, "real", optional=True)
+    return Field(name, choices=STATUSES if name == "status" else (), optional=name != "status")
+
+
+FIELDS = tuple(_field(name) for name in COLUMNS)
+
+
 def audit_rows_text(rows: Sequence[AuditRow]) -> list[list[str]]:
     """Return header and cells of `audit.csv`; floats read back equal, None is an empty cell."""
     cells = [
@@ -75,45 +85,12 @@ def read_audit(path: Path) -> list[AuditRow]:
 
     Raises RecordError (one line: file, line, value) on other columns and on wrong numbers.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: not readable as a CSV file in UTF-8: {error}") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise RecordError(f"{path}:1: expected the columns {', '.join(COLUMNS)}")
-    rows = [_row(cells, f"{path}:{number}") for number, cells in enumerate(lines[1:], start=2)]
+    rows = []
+    for line, values in read_records(path, FIELDS, "the result of an audit"):
+        try:
+            rows.append(AuditRow(**values))  # type: ignore[arg-type]
+        except RecordError as error:
+            raise RecordError(f"{path}:{line}: {error}") from None
     if not rows:
         raise RecordError(f"{path}: holds no row, expected the result of an audit")
     return rows
-
-
-def _row(cells: Sequence[str], where: str) -> AuditRow:
-    if len(cells) != len(COLUMNS):
-        raise RecordError(f"{where}: {len(cells)} fields, expected {len(COLUMNS)}")
-    values: dict[str, object] = {}
-    for name, text in zip(COLUMNS, cells, strict=True):
-        if name in _REALS:
-            values[name] = _real(text, f"{where}: {name}")
-        elif name in _INTEGERS:
-            if not (text.isascii() and text.isdigit()):
-                raise RecordError(f"{where}: {name} {text!r}, expected a whole number")
-            values[name] = int(text)
-        else:
-            values[name] = text
-    try:
-        return AuditRow(**values)  # type: ignore[arg-type]
-    except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
-
-
-def _real(text: str, where: str) -> float | None:
-    if not text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise RecordError(f"{where} {text!r}, expected a finite number or nothing")
-    return number

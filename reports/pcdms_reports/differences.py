@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pcdms_reports.folders import RunFolder
 from pcdms_reports.metric_words import MetricWords
 from pcdms_reports.paired import PairedDifference, holm, paired_difference, read_pair_table
+from pcdms_reports.stage_rows import StageRow, StageTable
 from pcdms_reports.summary import leading_row
-from pcdms_reports.tables import StageRow, StageTable
 
 
 @dataclass(frozen=True)

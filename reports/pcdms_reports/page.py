@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from pcdms_reports.atomic_files import write_text
 from pcdms_reports.differences import Differences, differences_of, in_words
 from pcdms_reports.folders import RunFolder, find_runs
-from pcdms_reports.markdown import legend_of, to_markdown
 from pcdms_reports.memorisation import repeats_of
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
 from pcdms_reports.pictures import Grid, build_grid
@@ -25,16 +23,13 @@ from pcdms_reports.plots import metric_svg
 from pcdms_reports.records import COLUMNS
 from pcdms_reports.scores import to_frame
 from pcdms_reports.slices import SliceTable, read_slices, slice_tables, slices_markdown
+from pcdms_reports.stage_model import stage_model
 from pcdms_reports.summary import LEADING, summarise
-from pcdms_reports.tables import (
-    COMPARABLE,
-    StageTable,
-    comparable_frames,
-    stage_label,
-    stage_tables,
-)
+from pcdms_reports.table_formats.html import TEMPLATES, environment
+from pcdms_reports.table_formats.markdown import to_markdown
+from pcdms_reports.table_model import Table
+from pcdms_reports.tables import COMPARABLE, comparable_frames, stage_label, stage_tables
 
-TEMPLATES = Path(__file__).parent / "templates"
 GROUP_TITLES = {
     "pictures": "Quality of the pictures",
     "prior": "Quality of the prior's embedding",
@@ -52,11 +47,10 @@ class Plot:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """One table of the page with its heading and the sentences below it."""
+    """One table of the page with its heading."""
 
     title: str
-    table: StageTable
-    legend: tuple[str, ...]
+    table: Table
 
 
 @dataclass(frozen=True)
@@ -125,34 +119,30 @@ def write_report(
             comparison = _comparison(name, part, group, len(comparisons), max_pairs)
             comparisons.append(comparison)
             path = tables / f"{_slug(comparison.title)}.md"
-            _write(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
+            write_text(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
             written.append(path)
     sliced = [(one.title, one.slices) for one in comparisons if one.slices]
     if sliced:
-        _write(tables / "slices.md", slices_markdown(sliced))
+        write_text(tables / "slices.md", slices_markdown(sliced))
         written.append(tables / "slices.md")
     scores = _scores(runs)
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    page = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            comparisons=comparisons,
+            repeats=repeats_of(runs),
+            missing=_missing(scores),
+            runs=[_details(run) for run in runs],
+            words=_words(scores),
+        )
     )
-    environment.filters["code"] = _code
-    page = environment.get_template("report.html.j2").render(
-        title=title,
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        comparisons=comparisons,
-        repeats=repeats_of(runs),
-        missing=_missing(scores),
-        runs=[_details(run) for run in runs],
-        words=_words(scores),
-    )
-    _write(out_html, page)
+    write_text(out_html, page)
     return [out_html, *written]
 
 
@@ -187,9 +177,10 @@ def _comparison(
     members = [run for run in runs if run.run in hashes]
     blocks: list[TableBlock] = []
     plots: list[Plot] = []
-    for table in stage_tables(part, note=""):
+    tables = stage_tables(part)
+    for table in tables:
         group = table.columns[0].group
-        blocks.append(TableBlock(GROUP_TITLES[group], table, tuple(legend_of(table))))
+        blocks.append(TableBlock(GROUP_TITLES[group], stage_model(table, f"stages-{group}")))
         for index, words in enumerate(table.columns):
             if len({row.cells[index].value for row in table.rows} - {None}) > 1:
                 svg = metric_svg(table, words.name, prefix=f"c{number}-{words.name}")
@@ -197,7 +188,7 @@ def _comparison(
     title = f"{name}, {labels['protocol']}"
     if labels["selection"] not in ("", "first"):
         title += f", {labels['selection']}"
-    pictures = [block.table for block in blocks if block.title == GROUP_TITLES["pictures"]]
+    pictures = [table for table in tables if table.columns[0].group == "pictures"]
     differences = None
     slices: list[SliceTable] = []
     if pictures:
@@ -211,7 +202,7 @@ def _comparison(
         anchor=f"comparison-{number + 1}",
         title=title,
         caption=blocks[0].table.caption,
-        summary=summarise([block.table for block in blocks], part, in_words(differences)),
+        summary=summarise(tables, part, in_words(differences)),
         blocks=tuple(blocks),
         plots=tuple(plots),
         grid=build_grid(members, labels["protocol"], max_pairs),
@@ -259,21 +250,5 @@ def _words(scores: pd.DataFrame) -> list[MetricWords]:
     return [words_of(name) for name in sorted({str(m) for m in scores["metric"]}, key=metric_order)]
 
 
-def _code(text: str) -> Markup:
-    """Return escaped text in which what stands between backticks is marked as code."""
-    parts = [
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
-        for index, part in enumerate(text.split("`"))
-    ]
-    return Markup("").join(parts) if len(parts) % 2 else escape(text)
-
-
 def _slug(title: str) -> str:
     return re.sub(r"[^A-Za-z0-9@._-]+", "-", title).strip("-.")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -15,7 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pcdms_reports.metric_words import MetricWords
 from pcdms_reports.records import RecordError
-from pcdms_reports.tables import REFINED, Cell, StageRow, StageTable
+from pcdms_reports.stage_rows import StageCell, StageRow, StageTable
+from pcdms_reports.tables import REFINED
 
 # Blue and vermillion (Okabe and Ito) stay apart for every common colour blindness; shape and
 # filling repeat what the colour says. In the page each colour becomes a CSS variable.
@@ -28,7 +29,7 @@ CSS_NAMES = {
 WIDTH, ROW_HEIGHT, TOP, BOTTOM, RIGHT = 4.3, 0.29, 0.08, 0.46, 0.7
 LONGEST_LINE = 26
 
-Point = tuple[StageRow, Cell, float]
+Point = tuple[StageRow, StageCell, float]
 
 
 def metric_figure(table: StageTable, metric: str) -> Figure:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+SCHEMA = 1
+"""Number of the column set below; a change of the columns raises it."""
 STATUSES = ("ok", "indicative", "unavailable", "failed")
 
 

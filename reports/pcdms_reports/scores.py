@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import pandas as pd
 
-from pcdms_reports.records import COLUMNS, RecordError, ScoreRow
+from pcdms_reports.atomic_files import write_text
+from pcdms_reports.csv_records import Field, read_records, records_text
+from pcdms_reports.records import COLUMNS, SCHEMA, STATUSES, RecordError, ScoreRow
 
 INTEGERS = ("n", "n_expected", "samples", "seed")
 REALS = ("value", "ci_low", "ci_high")
 STAGES = ("prior", "inpaint", "refine", "final")
+SELECTIONS = ("first", "mean", "oracle-ssim")
+
+
+def _field(name: str) -> Field:
+    """Return what may stand in a column of `scores.csv`."""
+    if name in INTEGERS:
+        return Field(name, "whole", low=None if name == "seed" else 0)
+    if name in REALS:
+        return Field(name, "real", optional=True)
+    choices = {"stage": STAGES, "status": STATUSES, "selection": SELECTIONS}.get(name, ())
+    return Field(name, choices=choices, optional=name not in ("stage", "status", "metric"))
+
+
 # What makes two rows the same number. The extractor is left out on purpose: a metric that was
 # unavailable (no extractor) and one that was computed must not stand side by side.
 IDENTITY = ("run", "method", "stages", "stage", "dataset", "split", "resolution", "protocol",
             "metric", "selection", "samples", "seed")  # fmt: skip
+FIELDS = tuple(_field(name) for name in COLUMNS)
 _DTYPES = {name: "int64" for name in INTEGERS} | {name: "float64" for name in REALS}
 
 
@@ -28,8 +42,10 @@ def load_scores(path: Path | str) -> pd.DataFrame:
     """Return the rows of one `scores.csv` as a frame: the columns of `COLUMNS` in that order.
 
     Text columns are strings (empty, never missing), `value` and the interval float64 with NaN for
-    an absent number, counts and seeds int64. Raises RecordError (one line: file, line, value) on a
-    missing or surplus column, a wrong number, stage or status, and on a repeated row.
+    an absent number, counts and seeds int64. Raises RecordError (one line: file, line, column and
+    value) on a missing or surplus column, a wrong number, stage, selection or status, and on a
+    repeated row. There has been one schema so far (`records.SCHEMA`), so a file with other columns
+    is refused with that number and nothing is guessed.
     """
     return to_frame(row for _, row in _read(Path(path)))
 
@@ -70,16 +86,7 @@ def write_scores(rows: Iterable[ScoreRow] | pd.DataFrame, path: Path | str) -> N
                 raise RecordError(
                     f"{path}: {_name(row)}: {name} {number}, expected a finite number"
                 )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([_text(name, getattr(row, name)) for name in COLUMNS] for row in rows)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, records_text(FIELDS, (asdict(row) for row in rows)))
 
 
 def to_frame(rows: Iterable[ScoreRow]) -> pd.DataFrame:
@@ -108,76 +115,20 @@ def to_rows(frame: pd.DataFrame) -> list[ScoreRow]:
 
 def _read(path: Path) -> Iterator[tuple[int, ScoreRow]]:
     """Yield (line, row) of one file, checked."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, None)
-            _check_header(header, path)
-            seen: dict[tuple[object, ...], int] = {}
-            for fields in reader:
-                line = reader.line_num
-                row = _parse(cast("list[str]", header), fields, f"{path}:{line}")
-                first = seen.setdefault(_identity(row), line)
-                if first != line:
-                    raise RecordError(f"{path}:{line}: {_name(row)} repeats line {first}")
-                yield line, row
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no such score file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: not readable as a CSV file in UTF-8: {error}") from None
-
-
-def _check_header(header: Sequence[str] | None, path: Path) -> None:
-    if header is None:
-        raise RecordError(f"{path}:1: empty file, expected the columns of scores.csv")
-    missing = [name for name in COLUMNS if name not in header]
-    surplus = [name for name in header if name not in COLUMNS]
-    twice = sorted({name for name in header if header.count(name) > 1} - set(surplus))
-    for what, names in (("missing", missing), ("surplus", surplus), ("repeated", twice)):
-        if names:
-            raise RecordError(f"{path}:1: {what} column {', '.join(map(repr, names))}")
-
-
-def _parse(header: Sequence[str], fields: Sequence[str], where: str) -> ScoreRow:
-    if len(fields) != len(header):
-        raise RecordError(f"{where}: {len(fields)} fields, expected {len(header)}")
-    values: dict[str, object] = {}
-    for name, text in zip(header, fields, strict=True):
-        values[name] = _value(name, text, where)
-    if values["stage"] not in STAGES:
-        raise RecordError(f"{where}: stage {values['stage']!r}, expected {', '.join(STAGES)}")
-    try:
-        return ScoreRow(**values)  # type: ignore[arg-type]
-    except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
-
-
-def _value(name: str, text: str, where: str) -> object:
-    if name in INTEGERS:
+    seen: dict[tuple[object, ...], int] = {}
+    for line, values in read_records(path, FIELDS, f"a score file of schema {SCHEMA}"):
+        where = f"{path}:{line}"
+        low, high = values["ci_low"], values["ci_high"]
+        if low is not None and high is not None and cast("float", low) > cast("float", high):
+            raise RecordError(f"{where}: ci_low {low}, expected at most ci_high {high}")
         try:
-            number = int(text)
-        except ValueError:
-            raise RecordError(f"{where}: {name} {text!r}, expected a whole number") from None
-        if number < 0 and name != "seed":
-            raise RecordError(f"{where}: {name} {number}, expected 0 or more")
-        return number
-    if name in REALS:
-        if not text:
-            return None
-        try:
-            real = float(text)
-        except ValueError:
-            real = math.nan
-        if not math.isfinite(real):
-            raise RecordError(f"{where}: {name} {text!r}, expected a finite number or nothing")
-        return real
-    return text
-
-
-def _text(name: str, value: object) -> str:
-    if value is None:
-        return ""
-    return repr(float(cast("float", value))) if name in REALS else str(value)
+            row = ScoreRow(**values)  # type: ignore[arg-type]
+        except RecordError as error:
+            raise RecordError(f"{where}: {error}") from None
+        first = seen.setdefault(_identity(row), line)
+        if first != line:
+            raise RecordError(f"{where}: {_name(row)} repeats line {first}")
+        yield line, row
 
 
 def _identity(row: ScoreRow) -> tuple[object, ...]:

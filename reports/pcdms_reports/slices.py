@@ -10,7 +10,7 @@ import pandas as pd
 
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
 from pcdms_reports.records import RecordError
-from pcdms_reports.tables import StageTable
+from pcdms_reports.stage_rows import StageTable
 
 COLUMNS = ("run", "stage", "protocol", "metric", "slice", "label", "value", "ci_low", "ci_high",
            "n")  # fmt: skip

@@ -9,45 +9,21 @@ the user studies of PIDM (arXiv 2211.12500, section 4) and of the papers after i
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from pcdms_reports.study_file import StudyAnswers
+from pcdms_reports.study_results import BOOTSTRAP, MEASURES, WILSON, StudyRow
 
-MEASURES = ("R2G", "G2R", "Jab")
 SEED = 20240
 RESAMPLES = 4000
 FEW_RATERS = 5
 """Below this many raters the interval is too narrow; `share_of` says by how much."""
-WILSON = "wilson"
-BOOTSTRAP = "bootstrap over raters and pictures"
-"""The two kinds of interval; both are 95 %."""
 
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """One row of `user_study.csv`: a share from 0 to 1 and its interval.
-
-    Without an answer `value` and the interval are None. `interval` is `WILSON` or `BOOTSTRAP`.
-    """
-
-    dataset: str
-    method: str
-    measure: str
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n_answers: int
-    n_raters: int
-    interval: str
-
-
-COLUMNS = tuple(field.name for field in fields(StudyRow))
 
 
 def study_rows(study: StudyAnswers) -> list[StudyRow]:

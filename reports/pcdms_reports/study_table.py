@@ -1,39 +1,13 @@
-"""A user study as a table: `user_study.csv`, and Markdown with the raters and their agreement."""
+"""A user study as Markdown: its table, the raters and their agreement."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import astuple
 
 from pcdms_reports.study_file import StudyAnswers
-from pcdms_reports.study_measures import (
-    BOOTSTRAP,
-    COLUMNS,
-    FEW_RATERS,
-    MEASURES,
-    StudyRow,
-    fleiss_kappa,
-)
-
-CSV_FILE = "user_study.csv"
-MEANINGS = {
-    "R2G": "share of real pictures judged generated, in the round of the method",
-    "G2R": "share of the method's pictures judged real",
-    "Jab": "share of cases in which the method's picture was preferred",
-}
-
-
-def study_csv(rows: Iterable[StudyRow]) -> str:
-    """Return the text of `user_study.csv`: shares from 0 to 1, an absent number is empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(["" if cell is None else cell for cell in astuple(row)])
-    return buffer.getvalue()
+from pcdms_reports.study_measures import FEW_RATERS, fleiss_kappa
+from pcdms_reports.study_results import BOOTSTRAP, MEANINGS, MEASURES, StudyRow
 
 
 def study_markdown(study: StudyAnswers, rows: Sequence[StudyRow]) -> str:

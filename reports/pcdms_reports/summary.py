@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from pcdms_reports.tables import Cell, StageRow, StageTable
+from pcdms_reports.stage_rows import StageCell, StageRow, StageTable
 
 # The first of these that has numbers carries the summary: the person counts, not the backdrop.
 LEADING = ("masked_l1", "ssim", "l1", "psnr")
@@ -109,7 +109,7 @@ def _verdict(lead: StageRow, other: StageRow, index: int, direction: str, paired
     return f"{verdict}; their intervals {'do not overlap' if apart else 'overlap'}"
 
 
-def _loss(cell: Cell, direction: str) -> float:
+def _loss(cell: StageCell, direction: str) -> float:
     value = cell.value or 0.0
     return -value if direction == "up" else abs(value - 1) if direction == "one" else value
 

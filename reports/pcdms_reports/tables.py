@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 
 import pandas as pd
 
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
+from pcdms_reports.ranking import ranks
 from pcdms_reports.records import RecordError, ScoreRow
 from pcdms_reports.scores import to_rows
+from pcdms_reports.stage_rows import StageCell, StageRow, StageTable
+from pcdms_reports.table_model import Footnotes
 
 # Numbers are compared inside one table only when all of these agree; an empty field (a metric that
 # knows no protocol or frame, such as a parameter count) agrees with everything.
@@ -23,102 +25,6 @@ REFINED = "+refine"
 GROUPS = ("pictures", "prior", "cost")
 Key = tuple[str, str, str, str]
 """Method, stages, run and stage: what names a row."""
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number as it is shown. `status` is that of the score row, or `absent` without a row.
-
-    `rank` is 1 (best), 2 (second best) or 0; `notes` are numbers into the table's footnotes.
-    """
-
-    text: str
-    status: str = "absent"
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    rank: int = 0
-    notes: tuple[int, ...] = ()
-
-    @property
-    def number(self) -> str:
-        """Return the text without its interval."""
-        return self.text.partition(" ± ")[0]
-
-    @property
-    def spread(self) -> str:
-        """Return the half width of the interval as text, empty without one."""
-        return self.text.partition(" ± ")[2]
-
-    @property
-    def marks(self) -> str:
-        """Return the footnote numbers as superscripts."""
-        return " ".join(str(note).translate(SUPERSCRIPTS) for note in self.notes)
-
-    @property
-    def plain(self) -> str:
-        """Return text and footnote marks in one string."""
-        return f"{self.text} {self.marks}".strip()
-
-
-@dataclass(frozen=True)
-class StageRow:
-    """One stage of one run. `n` of `n_expected` pairs were scored; `bound` rows are not ranked."""
-
-    label: str
-    method: str
-    stages: str
-    stage: str
-    run: str
-    n: int
-    n_expected: int
-    bound: bool
-    cells: tuple[Cell, ...]
-
-    @property
-    def count(self) -> str:
-        """Return the number of scored pairs, with the expected number where some are missing."""
-        return f"{self.n}" if self.n >= self.n_expected else f"{self.n} of {self.n_expected}"
-
-
-@dataclass(frozen=True)
-class StageTable:
-    """A finished table. `columns` are the metrics of the cells; `footnotes[i]` has number i + 1."""
-
-    caption: str
-    columns: tuple[MetricWords, ...]
-    rows: tuple[StageRow, ...]
-    footnotes: tuple[str, ...]
-
-    def compact(self) -> StageTable:
-        """Return the table without the columns that hold no number; footnotes say what went."""
-        keep = [
-            i
-            for i, _ in enumerate(self.columns)
-            if any(row.cells[i].value is not None for row in self.rows)
-        ]
-        gone = []
-        for i, column in enumerate(self.columns):
-            if i not in keep:
-                notes = sorted({note for row in self.rows for note in row.cells[i].notes})
-                gone.append(f"{column.title}: {'; '.join(self.footnotes[n - 1] for n in notes)}")
-        rows = tuple(replace(row, cells=tuple(row.cells[i] for i in keep)) for row in self.rows)
-        used = sorted({note for row in rows for cell in row.cells for note in cell.notes})
-        number = {old: new for new, old in enumerate(used, start=1)}
-        rows = tuple(
-            replace(
-                row,
-                cells=tuple(
-                    replace(cell, notes=tuple(number[note] for note in cell.notes))
-                    for cell in row.cells
-                ),
-            )
-            for row in rows
-        )
-        footnotes = [self.footnotes[old - 1] for old in used] + gone
-        columns = tuple(self.columns[i] for i in keep)
-        return StageTable(self.caption, columns, rows, tuple(footnotes))
 
 
 def comparable_frames(frame: pd.DataFrame) -> list[pd.DataFrame]:
@@ -183,7 +89,7 @@ def stage_table(
     names = [name for name in metrics or sorted(present, key=metric_order) if name in present]
     keys = _row_keys(frame)
     cells = _score_cells(frame)
-    footnotes = _Footnotes()
+    footnotes = Footnotes()
     columns = []
     for name in names:
         scores = {key: cells[key, name] for key in keys if (key, name) in cells}
@@ -221,18 +127,6 @@ def stage_label(method: str, stage: str, run: str = "") -> str:
     name = f"{method} [{run}]" if run else method
     refined = stage == "refine" and method.endswith(REFINED)
     return name if stage == "final" or refined else f"{name} · {stage}"
-
-
-class _Footnotes:
-    """Numbers each distinct footnote once, in order of first use."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def number(self, text: str) -> int:
-        if text not in self.texts:
-            self.texts.append(text)
-        return self.texts.index(text) + 1
 
 
 def _caption(frame: pd.DataFrame, note: str) -> str:
@@ -314,8 +208,8 @@ def _column(
     words: MetricWords,
     keys: Sequence[Key],
     scores: dict[Key, ScoreRow],
-    footnotes: _Footnotes,
-) -> list[Cell]:
+    footnotes: Footnotes,
+) -> list[StageCell]:
     """Return the cells of one metric, one for each of `keys`."""
     ranked = {key: s for key, s in scores.items() if not is_bound(key[0], key[1])}
     ranked = {key: s for key, s in ranked.items() if s.status in ("ok", "indicative")}
@@ -326,11 +220,11 @@ def _column(
         if len({getattr(score, name) for score in ranked.values()}) > 1
     ]  # fmt: skip
     values = {key: s.value for key, s in ranked.items() if s.value is not None}
-    ranks = {} if differing else _ranks(words, values)
+    places = {} if differing else ranks(words.direction, words.digits, values)
     cells = []
     for key in keys:
         if key not in scores:
-            cells.append(Cell("–"))
+            cells.append(StageCell("–"))
             continue
         score = scores[key]
         notes = []
@@ -343,30 +237,17 @@ def _column(
                     f"{words.title}: not ranked, rows differ in {', '.join(differing)}"
                 )
             )
-        cells.append(_cell(words, score, ranks.get(key, 0), tuple(notes)))
+        cells.append(_cell(words, score, places.get(key, 0), tuple(notes)))
     return cells
 
 
-def _cell(words: MetricWords, score: ScoreRow, rank: int, notes: tuple[int, ...]) -> Cell:
+def _cell(words: MetricWords, score: ScoreRow, rank: int, notes: tuple[int, ...]) -> StageCell:
     if score.value is None:
         text = "n/a" if score.status == "unavailable" else "failed"
-        return Cell(text, score.status, notes=notes)
+        return StageCell(text, score.status, notes=notes)
     text = words.format(score.value)
     if score.ci_low is not None and score.ci_high is not None:
         text += f" ± {words.format((score.ci_high - score.ci_low) / 2)}"
     if score.status == "indicative":
         text = f"~{text}"
-    return Cell(text, score.status, score.value, score.ci_low, score.ci_high, rank, notes)
-
-
-def _ranks(words: MetricWords, values: dict[Key, float]) -> dict[Key, int]:
-    """Return rank 1 and 2 of the rows; a column of one has none.
-
-    Numbers that print equal share a rank: a bold digit should never hide an unseen difference.
-    """
-    if words.direction == "none" or len(values) < 2:
-        return {}
-    loss = {"up": lambda v: -v, "down": lambda v: v, "one": lambda v: abs(v - 1)}[words.direction]
-    losses = {key: round(loss(value), words.digits) for key, value in values.items()}
-    places = sorted(set(losses.values()))[:2]
-    return {key: places.index(value) + 1 for key, value in losses.items() if value in places}
+    return StageCell(text, score.status, score.value, score.ci_low, score.ci_high, rank, notes)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pcdms_bench.seed_summary import SeedRow
     from pcdms_reports.metric_words import MetricWords
     from pcdms_reports.records import ScoreRow
-    from pcdms_reports.tables import Cell, StageTable
+    from pcdms_reports.stage_rows import StageCell, StageTable
 
 
 def print_plans(plan: Plan, as_json: bool) -> None:
@@ -160,7 +160,7 @@ def _print_table(table: StageTable) -> None:
         console.print(Text(f"  {number} {note}"), soft_wrap=True)
 
 
-def _cell_text(cell: Cell, words: MetricWords) -> Text:
+def _cell_text(cell: StageCell, words: MetricWords) -> Text:
     """Return the number of a cell, without its interval, in the style of its rank."""
     from rich.text import Text
 

@@ -187,12 +187,13 @@ def table(folder: Path, kind: str) -> int:
     from pcdms_data.types import InputError
     from pcdms_reports.study_file import read_study
     from pcdms_reports.study_measures import study_rows
-    from pcdms_reports.study_table import CSV_FILE, raters_of, study_csv, study_markdown
+    from pcdms_reports.study_results import NAME, study_csv
+    from pcdms_reports.study_table import raters_of, study_markdown
 
     answers = read_study(folder)
     if not raters_of(answers):
         raise InputError(f"{folder} holds no answer yet: `pcdms-bench study serve {folder}` first")
     rows = study_rows(answers)
-    write_text(folder / CSV_FILE, study_csv(rows))
+    write_text(folder / NAME, study_csv(rows))
     click.echo(study_csv(rows) if kind == "csv" else study_markdown(answers, rows), nl=False)
     return 0

@@ -26,7 +26,7 @@ for (const table of document.querySelectorAll("table.scores")) {
 function compare(a, b, sign) {
   const [x, y] = [a.dataset.value, b.dataset.value];
   if (x === undefined && y === undefined) {
-    return a.tagName === "TH" ? sign * a.textContent.localeCompare(b.textContent) : 0;
+    return sign * a.textContent.localeCompare(b.textContent);
   }
   if (x === undefined) return 1; // rows without a number stay at the end
   if (y === undefined) return -1;

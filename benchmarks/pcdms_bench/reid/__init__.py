@@ -1,0 +1,1 @@
+"""Re-identification: does a network that learns from generated pictures find people better?"""
