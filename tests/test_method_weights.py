@@ -8,6 +8,7 @@ from baseline_files import filled
 from safetensors.torch import save_file
 
 from pcdms_baselines.dptn.network import DptnGenerator
+from pcdms_baselines.learned import shipped_weights
 from pcdms_bench.methods import folder_digest, parse_method_weights
 from pcdms_bench.planning import prepare
 from pcdms_bench.progress import Progress
@@ -18,8 +19,9 @@ from pcdms_data.types import InputError
 def test_weights_are_given_method_by_method(tmp_path):
     (tmp_path / "g=1.pth").write_bytes(b"x")
     path = tmp_path / "g=1.pth"
-    assert parse_method_weights([f"dptn={path}"]) == {"dptn": path}
-    assert parse_method_weights([]) == {}
+    shipped = parse_method_weights([])
+    assert all(shipped_weights(name) == folder for name, folder in shipped.items())
+    assert parse_method_weights([f"dptn={path}"]) == shipped | {"dptn": path}
 
 
 @pytest.mark.parametrize(

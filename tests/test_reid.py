@@ -195,8 +195,9 @@ def test_seeds_are_trained_apart_and_shown_as_mean_and_deviation(tmp_path):
 
 def test_pictures_that_know_the_targets_are_marked_and_none_left_is_no_score(runs, tmp_path):
     result = reid(
-        tmp_path, "--fractions", "50,100", "--generated", "rest", runs=runs / "target-copy"
-    )
+        tmp_path, "--fractions", "50,100", "--generated", "rest",
+        runs=next((runs / "target-copy").iterdir()),
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = {(row.method, row.fraction): row for row in read_reid(tmp_path / "reid.csv")}
     half, whole = rows["target-copy", 50], rows["target-copy", 100]

@@ -79,8 +79,13 @@ def origin(cache):
 @pytest.fixture
 def copied(runs, tmp_path):
     """A run folder of one's own, to be spoiled."""
-    (found,) = (runs / "copy-source").iterdir()
+    found = folder_of(runs, "copy-source")
     return Path(shutil.copytree(found, tmp_path / found.name))
+
+
+def folder_of(runs, method):
+    (found,) = (runs / method).iterdir()
+    return found
 
 
 def test_generated_pictures_show_the_person_of_their_pair(runs, origin):
@@ -97,7 +102,7 @@ def test_generated_pictures_show_the_person_of_their_pair(runs, origin):
 
 
 def test_rule_all_takes_every_picture_whose_source_is_kept(runs, origin):
-    (made,) = read_runs([runs / "copy-source"], origin)
+    (made,) = read_runs([folder_of(runs, "copy-source")], origin)
     for percent in (25, 50, 100):
         kept = kept_pictures(origin.train, percent, 0)
         stems = {flat_stem(one.picture.name) for one in kept}
@@ -107,7 +112,7 @@ def test_rule_all_takes_every_picture_whose_source_is_kept(runs, origin):
 
 
 def test_rule_rest_stands_in_once_for_each_picture_that_is_left_out(runs, origin):
-    (made,) = read_runs([runs / "copy-source"], origin)
+    (made,) = read_runs([folder_of(runs, "copy-source")], origin)
     kept = kept_pictures(origin.train, 50, 0)
     stems = {flat_stem(one.picture.name) for one in kept}
     used = used_pictures(made, kept, "rest", 0)
@@ -181,5 +186,5 @@ def test_persons_that_are_not_in_the_training_pictures_are_refused(copied, origi
 
 def test_two_runs_of_one_method_are_refused(copied, runs, origin):
     assert "are both of method copy-source" in refusal(
-        copied, origin, [copied, runs / "copy-source"]
+        copied, origin, [copied, folder_of(runs, "copy-source")]
     )

@@ -11,6 +11,7 @@ from bench_fixture import call, save_folder_dataset
 from pcdms_bench.planning import prepare
 from pcdms_bench.progress import Progress
 from pcdms_bench.request import RunRequest
+from pcdms_bench.run_folder import run_folders
 from pcdms_bench.runner import execute
 from pcdms_reports.records import COLUMNS
 from pcdms_reports.scores import load_scores
@@ -83,6 +84,15 @@ def test_run_leaves_the_files_of_the_contract(floor_run):
         assert len(status["pair_ids"]) == 5
     for kind in ("source", "pose", "target"):
         assert len(list((out / "people-test" / "examples" / kind).glob("*.png"))) == 5
+
+
+def test_run_folders_are_found_from_every_folder_above_them(floor_run):
+    out, *_ = floor_run
+    found = run_folders(out)
+    assert len(found) > 1
+    for place in found:
+        assert run_folders(place) == run_folders(place.parent) == [place]
+        assert set(run_folders(place.parents[1])) == set(found)
 
 
 def test_scores_are_one_typed_table_of_all_run_folders(floor_run):

@@ -155,10 +155,14 @@ def write_rows(path: Path, rows: Sequence[ScoreRow]) -> bool:
 
 
 def run_folders(out: Path) -> list[Path]:
-    """Return every run folder below `out` (or `out` itself), sorted by path."""
+    """Return every run folder below `out` (or `out` itself), sorted by path.
+
+    `out` is what a run was told, or the folder of one dataset or method in it.
+    """
     if (out / "spec.json").is_file():
         return [out]
-    return sorted(path.parent for path in out.glob("*/*/*/spec.json"))
+    depths = ("*", "*/*", "*/*/*")
+    return sorted(path.parent for depth in depths for path in out.glob(f"{depth}/spec.json"))
 
 
 def rebuild_scores(out: Path) -> int:

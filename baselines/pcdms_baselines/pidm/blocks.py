@@ -7,7 +7,7 @@ published files, which also hold weights that nothing uses (`spare`).
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ GROUPS = 32
 """Groups of every norm, fewer where they do not divide the channels."""
 
 Resampling = Literal["none", "up", "down"]
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Norm(nn.GroupNorm):
@@ -104,7 +106,7 @@ class StyleAttention(nn.Module):
         return x + result.view(x.shape)
 
 
-def silenced(convolution: nn.Module) -> nn.Module:
+def silenced(convolution: Layer) -> Layer:
     """Return a convolution that starts with zeros, so that its block starts as the identity."""
     with torch.no_grad():
         for parameter in convolution.parameters():

@@ -66,7 +66,7 @@ class TimeVector(nn.Module):
         half = self.waves // 2
         places = torch.arange(half, device=time.device, dtype=torch.float32)
         angles = time[:, None].float() * torch.exp(places * (-math.log(10_000) / half))
-        weight = self.time_embed[0].weight
+        weight = next(self.time_embed.parameters())
         vectors: Tensor = self.time_embed(torch.cat([angles.cos(), angles.sin()], 1).to(weight))
         return vectors
 

@@ -67,7 +67,8 @@ def new_network(preset: Preset) -> PidmDenoiser:
         for module in network.modules():
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and module.weight.any():
                 _start(module.weight, 1.0)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for module in network.modules():
             if isinstance(module, StyleAttention):
                 _start(module.to_q.weight, 1.5)

@@ -199,6 +199,8 @@ def _print_table(experiment: Experiment, results: Sequence[CellResult]) -> None:
             *(_over([one.rates[rank] for one in known]) for rank in (1, 5, 10)),
         )
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 140))
     console.print(table)
     for reason in dict.fromkeys(one.row.reason for one in results if one.row.reason):
         click.echo(reason)
