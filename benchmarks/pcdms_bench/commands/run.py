@@ -31,7 +31,7 @@ Examples:
   pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
 """
 
-DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-copy,dptn"
+DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-copy"
 
 
 @click.command(epilog=EXAMPLES)
