@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from baseline_files import FOLDER, TOLERANCE, arrays, distance, filled, needs_golden
-from safetensors.torch import save_file
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
 from tiny_pairs import make_gallery, make_pairs
 
 from pcdms_baselines import import_published
@@ -16,6 +17,7 @@ from pcdms_baselines.pidm.diffusion import Process
 from pcdms_baselines.pidm.network import PidmDenoiser, Shape
 from pcdms_baselines.pidm.sampling import RECIPE
 from pcdms_baselines.skeleton_maps import skeleton_maps
+from pcdms_bench.cli import cli
 from pcdms_data.images import load_picture
 from pcdms_data.types import InputError, Picture
 
@@ -205,17 +207,19 @@ def test_published_weights_make_pictures_once_stored_without_objects(checkpoint,
     method = make_baseline("pidm", (256, 176), weights=checkpoint, chunk=1, steps=1)
     with pytest.raises(InputError, match="trust_pickle"):
         method.generate(pairs, tmp_path / "refused", seed=0)
-    network = import_published("pidm", checkpoint, trust_pickle=True)
-    save_file(network.state_dict(), tmp_path / "pidm.safetensors")
-    method = make_baseline(
-        "pidm", (256, 176), weights=tmp_path / "pidm.safetensors", chunk=1, steps=1
-    )
+    stored = tmp_path / "new" / "pidm.safetensors"
+    convert = ["weights", "convert", "pidm", str(checkpoint), "--out", str(stored)]
+    assert CliRunner().invoke(cli, convert).exit_code == 2
+    assert not stored.exists()
+    result = CliRunner().invoke(cli, [*convert, "--trust-pickle"])
+    assert result.exit_code == 0, result.output
+    assert f"{len(load_file(stored))} tensors" in result.output
+    method = make_baseline("pidm", (256, 176), weights=stored, chunk=1, steps=1)
     assert method.generate(pairs, tmp_path / "run", seed=0) == {}
     path = tmp_path / "run" / "final" / f"{pairs[0].pair_id}.png"
     assert load_picture(Picture(path.name, path)).shape == (256, 176, 3)
-    assert (
-        "256x176, not of 96x64" in make_baseline("pidm", (96, 64), weights=checkpoint).unavailable()
-    )
+    small = make_baseline("pidm", (96, 64), weights=checkpoint).unavailable()
+    assert "256x176, not of 96x64" in small
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

@@ -29,6 +29,12 @@ Examples:
   pcdms-bench weights fetch fid --file weights-inception-2015-12-05-6726825d.pth
 """
 
+CONVERT_EXAMPLES = """\b
+Examples:
+  pcdms-bench weights convert pidm last.pt --out pidm.safetensors --trust-pickle
+  pcdms-bench run --methods pidm --method-weights pidm=pidm.safetensors --dataset deepfashion
+"""
+
 NEXT_STEPS = {
     "prior": "weights import --stage prior",
     "inpaint": "weights import --stage inpaint",
@@ -167,6 +173,46 @@ def import_weights(
         src, cast("PublishedStage", stage), out, config, trust_pickle, given, size
     )
     _print_import(report, src, out, as_json)
+    return 0
+
+
+@weights.command(epilog=CONVERT_EXAMPLES)
+@click.argument("method")
+@click.argument("src", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write, ending in .safetensors.",
+)
+@click.option(
+    "--trust-pickle",
+    is_flag=True,
+    help="Read a file that holds more than tensors; its other objects are not loaded.",
+)
+@debug_option
+def convert(method: str, src: Path, out: Path, trust_pickle: bool) -> int:
+    """Store SRC, the authors' file of another learned METHOD, as safetensors.
+
+    `run --method-weights METHOD=OUT` takes the result, which holds nothing but tensors.
+    """
+    from safetensors.torch import save
+
+    from pcdms_baselines.published import HOMES, import_published
+    from pcdms_bench.suggestions import check_choice
+    from pcdms_data.images import write_atomically
+    from pcdms_data.types import InputError
+
+    check_choice("method with published weights", method, tuple(HOMES))
+    if out.suffix != ".safetensors":
+        raise InputError(f"{out}: expected a name that ends in .safetensors")
+    network = import_published(method, src, trust_pickle=trust_pickle)
+    state = network.state_dict()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Copies: two names of one tensor cannot share their memory in this format.
+    write_atomically(out, save({name: value.clone() for name, value in state.items()}))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    click.echo(f"{out}: {len(state)} tensors, {parameters:,} parameters of {method}")
     return 0
 
 
