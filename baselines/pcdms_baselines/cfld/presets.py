@@ -81,7 +81,7 @@ _TINY = Preset(
     schedule=Schedule("sample", "trailing"),
     drops=Drops(tokens=0.1, appearance=0.05, pose=0.05),
     steps=2,
-    guidance=1.5,
+    guidance=1.0,
 )  # fmt: skip
 
 _PAPER = Preset(
