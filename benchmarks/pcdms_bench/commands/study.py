@@ -131,7 +131,8 @@ def serve(folder: Path, host: str, port: int, raters: int) -> int:
     from pcdms_data.types import InputError
 
     # A server in the background is ended by `kill`, which should be as clean as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for way in (signal.SIGINT, signal.SIGTERM):  # a background process ignores the first
+        signal.signal(way, signal.default_int_handler)
     store = StudyStore(folder)
     store.add_raters(raters)
     try:
