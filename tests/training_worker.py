@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from pcdms.training.accelerators import connected
 from pcdms.training.loop import Validation, train
 from pcdms.training.settings import TrainSettings
 
@@ -148,7 +149,8 @@ def stopped(out: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     what, folder = sys.argv[1], Path(sys.argv[2])
-    if what == "weights":
-        weigh(folder, int(sys.argv[3]), int(sys.argv[4]))
-    else:
-        {"killed": killed, "stopped": stopped, "sharded": sharded}[what](folder)
+    with connected():
+        if what == "weights":
+            weigh(folder, int(sys.argv[3]), int(sys.argv[4]))
+        else:
+            {"killed": killed, "stopped": stopped, "sharded": sharded}[what](folder)

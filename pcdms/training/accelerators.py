@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torch.distributed
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
@@ -50,6 +53,20 @@ def make_accelerator(
             "small use FSDP (pcdms/configs/eight-gpus-fsdp.yaml)"
         )
     return accelerator
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Disconnect from the other processes of a launch, if any, when the block ends.
+
+    The first training in the block connects. A process that exits connected may be aborted by a
+    thread of gloo after all its work is done, and the launcher then reports a failure.
+    """
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 def check_tracker(tracker: str | GeneralTracker | None) -> None:

@@ -203,7 +203,8 @@ class _Run:
                         self._save()
                     raise
         if self.tracked:
-            self.accelerator.end_training()
+            for tracker in self.accelerator.trackers:  # `end_training` would disconnect as well
+                tracker.finish()
         self._leave_weights()
         seconds = time.perf_counter() - start
         return TrainResult(steps, self.position.loss, seconds, spent + seconds)

@@ -153,6 +153,7 @@ def train(
         agreed_accumulation,
         agreed_precision,
         check_tracker,
+        connected,
         process_number,
     )
     from pcdms_bench.training import TrainingRun, given_to_training, train_parts
@@ -173,7 +174,7 @@ def train(
     )  # fmt: skip
     silence_libraries()
     first = process_number()[0] == 0
-    with Progress(silent=not first) as progress:
+    with connected(), Progress(silent=not first) as progress:
         tasks: dict[str, State] = {}
 
         def show(part: str, step: int, steps: int, loss: float) -> None:
