@@ -22,10 +22,8 @@ Map = NDArray[np.float64] | NDArray[np.float32]
 
 
 @lru_cache(maxsize=16)
-def _window(kind: str, taps: int, sigma: float) -> Map:
-    """Return the one-dimensional window (taps,), summing to 1."""
-    if kind == "uniform":
-        return np.full(taps, 1.0 / taps)
+def _gaussian(taps: int, sigma: float) -> Map:
+    """Return the one-dimensional Gaussian window (taps,), summing to 1."""
     offsets = np.arange(taps, dtype=np.float64) - taps // 2
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
     return weights / weights.sum()
@@ -172,8 +170,15 @@ def _quotient(parts: list[Map], buffers: list[Map], span: float, variant: SsimVa
 
 
 def _filter(plane: Map, variant: SsimVariant, out: Map) -> None:
-    """Fill `out` with the windowed mean of a plane (H, W, C); the border repeats the edge pixel."""
-    window = _window(variant.window, variant.taps, variant.sigma)
+    """Fill `out` with the windowed mean of a plane (H, W, C); the border repeats the edge pixel.
+
+    A uniform window is a running sum, which OpenCV keeps in float64 for either type.
+    """
+    if variant.window == "uniform":
+        size = (variant.taps, variant.taps)
+        cv2.boxFilter(plane, -1, size, dst=out, borderType=cv2.BORDER_REFLECT)
+        return
+    window = _gaussian(variant.taps, variant.sigma)
     cv2.sepFilter2D(plane, -1, window, window, dst=out, borderType=cv2.BORDER_REFLECT)
 
 
