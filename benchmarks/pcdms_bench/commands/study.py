@@ -125,6 +125,7 @@ def serve(folder: Path, host: str, port: int, raters: int) -> int:
     A link is all that a rater needs, and a secret: who has it answers in that rater's name.
     """
     import signal
+    from threading import Thread
 
     from pcdms_bench.study.server import StudyServer
     from pcdms_bench.study.store import StudyStore
@@ -142,12 +143,18 @@ def serve(folder: Path, host: str, port: int, raters: int) -> int:
             f"cannot listen on host {host!r} port {port}: {error}; expected an address of this "
             "machine and a free port"
         ) from None
+    # The signal interrupts this thread alone: in the one that accepts connections it would close
+    # the socket of a request that has just begun.
+    accepting = Thread(target=server.serve_forever)
     try:
         _print_links(server, store)
-        server.serve_forever()
+        accepting.start()
+        accepting.join()
     except KeyboardInterrupt:
         click.echo("\nstopped")
     finally:
+        if accepting.is_alive():
+            server.shutdown()
         server.server_close()
     for rater, (done, total) in store.progress().items():
         click.echo(f"{rater}: {done} of {total} answered")
