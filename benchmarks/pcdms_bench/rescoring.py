@@ -41,7 +41,7 @@ def rescore_runs(
         spec, status = read_spec(place / "spec.json"), RunStatus.read(place)
         used = root or (Path(status.root) if status.root else None)
         pairs = stored_pairs(place, spec, status, used)
-        gallery = _train_gallery(spec, used, status.layout or None)
+        gallery = train_gallery(spec, used, status.layout or None)
         rows += score_run(
             place, spec, pairs, gallery, protocols, metrics, device, progress, set_intervals
         )
@@ -71,9 +71,11 @@ def stored_pairs(place: Path, spec: RunSpec, status: RunStatus, root: Path | Non
     return [known[pair_id] for pair_id in status.pair_ids]
 
 
-def _train_gallery(
+def train_gallery(
     spec: RunSpec, root: Path | None, layout: str | None
 ) -> Callable[[], Gallery | None]:
+    """Return a function that gives the pictures of a run's training split, None without one."""
+
     @cache
     def gallery() -> Gallery | None:
         try:

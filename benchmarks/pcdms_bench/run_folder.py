@@ -73,6 +73,9 @@ def missing_pictures(
     return {pair_id: count for pair_id, count in lacks.items() if count}
 
 
+_KINDS: dict[type, str] = {str: "a text", list: "a list of texts", dict: "an object of texts"}
+
+
 @dataclass
 class RunStatus:
     """Contents of `status.json`: what is finished, what failed and why."""
@@ -96,6 +99,12 @@ class RunStatus:
         unknown = set(value) - set(cls.__dataclass_fields__)
         if unknown:
             raise InputError(f"{path} holds unknown keys: {', '.join(sorted(unknown))}")
+        plain = cls()
+        for key, found in value.items():
+            kind = type(getattr(plain, key))
+            inside = found if isinstance(found, list) else ()
+            if not isinstance(found, kind) or not all(isinstance(each, str) for each in inside):
+                raise InputError(f"{path}: {key} is {found!r:.60}, expected {_KINDS[kind]}")
         return cls(**value)
 
     def write(self, folder: Path) -> None:

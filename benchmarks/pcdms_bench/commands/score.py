@@ -1,4 +1,4 @@
-"""`pcdms-bench score`: score run folders again, or pictures made elsewhere."""
+"""`pcdms-bench score`: score run folders or a bundle again, or pictures made elsewhere."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ Examples:
   pcdms-bench score my-pictures --targets their-targets --out my-scores.csv
   pcdms-bench score results --dataset deepfashion --root data --naming gfla --protocol standard,gfla
   pcdms-bench score sheets --naming patn --protocol patn
+  pcdms-bench score their-bundle.zip
 """
 
 DATASET_OPTIONS = ("split", "size", "resolution", "layout", "limit")
@@ -27,6 +28,8 @@ FOLDER_OPTIONS = (
     "masks", "reference", "naming", "square", "tile", "method", "author_resized",
     "allow_missing", "out",
 )  # fmt: skip
+BUNDLE_OPTIONS = ("root", "device", "tolerance", "as_json", "debug")
+"""What a bundle takes: it is scored as it was, so nothing else can be chosen."""
 
 
 @click.command(epilog=EXAMPLES)
@@ -97,6 +100,12 @@ FOLDER_OPTIONS = (
     help="Intervals of set metrics (FID and its kin) also where they take minutes.",
 )
 @click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    help="With a bundle: relative difference from a stored number that still agrees "
+    "[default: 0.0001].",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the rows of a folder of pictures to this CSV file.",
@@ -110,15 +119,18 @@ def score(
     metrics: str,
     set_intervals: bool,
     root: Path | None,
+    tolerance: float | None,
     out: Path | None,
     device: str,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Score the run folders in DIR again, or pictures that were made elsewhere.
+    """Score the run folders in DIR again, pictures that were made elsewhere, or a bundle.
 
-    Pictures are compared with --targets, with the pairs of --dataset, or with the target on the
-    same sheet where the --naming is one of sheets.
+    Where DIR is a bundle (a .zip of `report --bundle`), every hash is verified, its pictures are
+    scored as they were, and every number is set beside the stored one; exit code 1 where one
+    differs. Pictures are compared with --targets, with the pairs of --dataset, or with the target
+    on the same sheet where the --naming is one of sheets.
     """
     from pcdms_bench.commands.outcome import print_rows
     from pcdms_bench.device import resolve_device
@@ -129,10 +141,17 @@ def score(
     from pcdms_bench.suggestions import split_names
     from pcdms_data.types import InputError
 
+    if folder.is_file() and folder.suffix.lower() == ".zip":
+        from pcdms_bench.commands.confirmation import score_bundle
+
+        _refuse_choices(click.get_current_context())
+        return score_bundle(folder, root, device, tolerance, as_json)
+    if tolerance is not None:
+        raise click.UsageError("--tolerance: only with a bundle")
     recipes = protocol_names(protocols)
     names = split_names("metric", metrics, METRICS, usual_metrics())
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected run folders or pictures")
+        raise InputError(f"{folder}: no such folder, expected run folders, pictures or a bundle")
     _check_options(options, root, out)
     whole = True
     with Progress(silent=as_json) as progress:
@@ -151,6 +170,18 @@ def score(
         write_rows(out, rows)
     print_rows(rows, as_json)
     return 0 if whole else 1
+
+
+def _refuse_choices(context: click.Context) -> None:
+    """Refuse options that would change how a bundle is scored."""
+    given = [
+        f"--{name.replace('_', '-').replace('protocols', 'protocol')}"
+        for name in context.params
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        and name not in ("folder", *BUNDLE_OPTIONS)
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)}: a bundle is scored as it was")
 
 
 def _check_options(options: dict[str, Any], root: Path | None, out: Path | None) -> None:
