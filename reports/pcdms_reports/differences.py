@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pcdms_reports.folders import RunFolder
+from pcdms_reports.merging import named_pairs
 from pcdms_reports.metric_words import MetricWords
 from pcdms_reports.paired import PairedDifference, holm, paired_difference, read_pair_table
 from pcdms_reports.stage_rows import StageRow, StageTable
@@ -112,6 +113,9 @@ def _against(
     for run in runs:
         frame = read_pair_table(run.path / "pairs.csv")
         frame = frame[(frame["protocol"] == protocol) & (frame["metric"] == metric)]
+        pairs = named_pairs(run)
+        if len(pairs) == lead.n_expected:  # a larger list may have been scored before
+            frame = frame[frame["pair"].isin(pairs)]
         for stage, part in frame.groupby("stage", sort=False):
             columns[run.run, str(stage)] = part.set_index("pair")["value"]
     own = columns.get((lead.run, lead.stage))

@@ -27,6 +27,8 @@ class RunFolder:
     environment: dict[str, object] | None
     status: dict[str, object] | None
     notices: tuple[str, ...] = ()
+    name: str = ""
+    """What the run is called where another one of this hash is shown too; empty elsewhere."""
 
     @property
     def method(self) -> str:
@@ -35,8 +37,8 @@ class RunFolder:
 
     @property
     def run(self) -> str:
-        """Return the hash, the folder's own name."""
-        return self.path.name
+        """Return the hash, which is the folder's own name, or the `name` it was given."""
+        return self.name or self.path.name
 
     @property
     def examples(self) -> Path:

@@ -17,18 +17,17 @@ from pcdms_reports.atomic_files import write_text
 from pcdms_reports.differences import Differences, differences_of, in_words
 from pcdms_reports.folders import RunFolder, find_runs
 from pcdms_reports.memorisation import repeats_of
+from pcdms_reports.merging import merge_runs, scores_of, sections
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
 from pcdms_reports.pictures import Grid, build_grid
 from pcdms_reports.plots import metric_svg
-from pcdms_reports.records import COLUMNS
-from pcdms_reports.scores import to_frame
 from pcdms_reports.slices import SliceTable, read_slices, slice_tables, slices_markdown
 from pcdms_reports.stage_model import stage_model
 from pcdms_reports.summary import LEADING, summarise
 from pcdms_reports.table_formats.html import TEMPLATES, environment
 from pcdms_reports.table_formats.markdown import to_markdown
 from pcdms_reports.table_model import Table
-from pcdms_reports.tables import COMPARABLE, comparable_frames, stage_label, stage_tables
+from pcdms_reports.tables import COMPARABLE, stage_label, stage_tables
 
 GROUP_TITLES = {
     "pictures": "Quality of the pictures",
@@ -106,17 +105,19 @@ def write_report(
 
     `run_dirs_root` is an output folder of `run`, a single run folder, or several of either; the
     tables go to `tables` (default the folder `tables` beside the page). At most `max_pairs` pairs
-    are shown as pictures. Runs of different datasets, sizes or protocols get sections of their own.
+    are shown as pictures. Runs of different datasets, sizes, pairs or protocols get sections of
+    their own, and the page says why (`merging.merging_notices` gives the same lines).
     Raises RecordError when there is no run or a score file is damaged; pictures, embeddings and
     specifications that are missing or damaged leave a notice on the page instead.
     """
-    runs = find_runs(run_dirs_root)
+    merged = merge_runs(find_runs(run_dirs_root))
+    runs = merged.runs
     tables = tables or out_html.parent / "tables"
     comparisons: list[Comparison] = []
     written: list[Path] = []
-    for name, group in _groups(runs).items():
-        for part in comparable_frames(_scores(group)):
-            comparison = _comparison(name, part, group, len(comparisons), max_pairs)
+    for group in merged.parts:
+        for part in sections(group):
+            comparison = _comparison(group.name, part, group.runs, len(comparisons), max_pairs)
             comparisons.append(comparison)
             path = tables / f"{_slug(comparison.title)}.md"
             write_text(path, to_markdown([b.table for b in comparison.blocks], comparison.title))
@@ -125,7 +126,7 @@ def write_report(
     if sliced:
         write_text(tables / "slices.md", slices_markdown(sliced))
         written.append(tables / "slices.md")
-    scores = _scores(runs)
+    scores = scores_of(runs)
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     page = (
         environment()
@@ -136,6 +137,7 @@ def write_report(
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             comparisons=comparisons,
+            apart=merged.apart,
             repeats=repeats_of(runs),
             missing=_missing(scores),
             runs=[_details(run) for run in runs],
@@ -144,26 +146,6 @@ def write_report(
     )
     write_text(out_html, page)
     return [out_html, *written]
-
-
-def _groups(runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
-    """Return the runs by what they were made on: `scores.csv` does not hold size and data seed."""
-    groups: dict[tuple[str, ...], list[RunFolder]] = {}
-    for run in runs:
-        spec = run.spec or {}
-        key = (run.examples.parent.name, str(spec.get("size") or ""), str(spec.get("data_seed", 0)))
-        groups.setdefault(key, []).append(run)
-    names: dict[str, list[RunFolder]] = {}
-    for (folder, size, seed), members in groups.items():
-        name = f"{folder}, size {size}" if size else folder
-        name += f", data seed {seed}" if seed not in ("0", "None") else ""
-        names.setdefault(name, []).extend(members)
-    return names
-
-
-def _scores(runs: Sequence[RunFolder]) -> pd.DataFrame:
-    frames = [run.scores for run in runs if run.scores is not None and len(run.scores)]
-    return pd.concat(frames, ignore_index=True) if frames else to_frame([])[list(COLUMNS)]
 
 
 def _comparison(
@@ -193,7 +175,7 @@ def _comparison(
     slices: list[SliceTable] = []
     if pictures:
         differences = differences_of(pictures[0], members, labels["protocol"], LEADING)
-        known = [read_slices(run.path / "slices.csv") for run in members]
+        known = [read_slices(run.path / "slices.csv").assign(run=run.run) for run in members]
         known = [frame for frame in known if len(frame)]
         if known:
             frame = pd.concat(known, ignore_index=True)

@@ -36,7 +36,9 @@ def report(
 ) -> int:
     """Write report.html and tables/*.md of the run folders RUN (or folders that hold runs).
 
-    With --bundle, write one archive that others can verify and score again.
+    Runs on the same pairs of the same data under one protocol are compared pair by pair; what must
+    not be merged gets a section of its own, and the reason. With --bundle, write one archive that
+    others can verify and score again.
     """
     if bundle is not None:
         if out is not None:
@@ -44,8 +46,11 @@ def report(
         return _bundle(runs, bundle, pictures, embeddings)
     if pictures or embeddings:
         raise click.UsageError("--pictures and --embeddings: only with --bundle")
+    from pcdms_reports.merging import merging_notices
     from pcdms_reports.page import write_report
 
+    for line in merging_notices(runs):
+        click.echo(line, err=True)
     for path in write_report(list(runs), (out or runs[0]) / "report.html"):
         click.echo(str(path))
     return 0
