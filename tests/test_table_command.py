@@ -138,7 +138,7 @@ def test_a_damaged_pair_table_is_refused_by_name(people, tmp_path):
     path.write_text(path.read_text().replace("ssim,0.", "ssim,x", 1))
     result = call("table", "stages", "--runs", tmp_path / "runs")
     assert result.exit_code == 2
-    assert "pairs.csv: a value is no number" in error_line(result)
+    assert "pairs.csv:2: value 'x" in error_line(result)
 
 
 def test_a_run_folder_alone_is_enough(people):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pcdms_bench.generation import generated_stages
 from pcdms_bench.metrics.catalog import METRICS
+from pcdms_bench.run_folder import run_folders
 from pcdms_bench.spec import RunSpec, read_spec
 from pcdms_bench.suggestions import check_choice
 from pcdms_data.types import InputError
@@ -21,6 +22,8 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of `compare_runs`; `first` and `second` are `<method> <stage>`."""
 LEVEL = 0.05
+SHOWN = 8
+"""Runs of a folder that a message names."""
 SAME = ("dataset", "split", "size", "data_seed", "convention", "resolution")
 """What must agree in two specifications for their pairs to be the same pictures."""
 
@@ -41,13 +44,15 @@ def compare_runs(
     deviations of the differences; `first_better` the share of pairs on which the first is better.
     `verdict` is `first`, `second` (the better one at p_holm below 0.05) or `undecided`.
     Set metrics (FID and its kin) have no value per pair and are not among the rows.
-    Raises InputError for folders that are no runs, of different data, or with nothing in common.
+    A folder may also hold one run somewhere below. Raises InputError for folders that hold none or
+    several, of different data, or with nothing in common (then with what they hold).
     """
     import pandas as pd
 
     from pcdms_reports.paired import holm, paired_difference, read_pair_table
 
-    specs = [_spec(folder) for folder in (first, second)]
+    first, second = one_run(first), one_run(second)
+    specs = [read_spec(folder / "spec.json") for folder in (first, second)]
     _check_same(first, second, specs[0], specs[1])
     chosen = stages or (_last_stage(specs[0]), _last_stage(specs[1]))
     if first.resolve() == second.resolve() and chosen[0] == chosen[1]:
@@ -75,10 +80,7 @@ def compare_runs(
              found.n, "")
         )  # fmt: skip
     if not rows:
-        raise InputError(
-            f"{first} and {second} have no per-pair score in common: score both with the same "
-            "protocol"
-        )
+        raise InputError(_nothing_in_common(first, second, tables, protocols, metrics))
     result = pd.DataFrame(rows, columns=list(COLUMNS))
     result["p_holm"] = holm(list(result["p"]))
     result["verdict"] = [
@@ -101,10 +103,67 @@ def _verdict(metric: str, difference: float, p: float) -> str:
     return "first" if (difference > 0) == (METRICS[metric].better == "higher") else "second"
 
 
-def _spec(folder: Path) -> RunSpec:
-    if not (folder / "spec.json").is_file():
+def one_run(folder: Path) -> Path:
+    """Return the run folder that `folder` is, or the only one below it.
+
+    Raises InputError where there is none, and with what exists where there are several.
+    """
+    found = run_folders(folder)
+    if not found:
         raise InputError(f"{folder} is no run folder (no spec.json), expected one run to compare")
-    return read_spec(folder / "spec.json")
+    if len(found) > 1:
+        names = [path.relative_to(folder).as_posix() for path in found]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise InputError(
+            f"{folder} holds {len(names)} runs, expected one to compare: give one of "
+            f"{', '.join(names[:SHOWN])}{more}"
+        )
+    return found[0]
+
+
+def pairs_apart(first: Path, second: Path) -> str:
+    """Return in words how the pairs differ that two runs have scores of; nothing where they agree.
+
+    Pairs that one of them lacks have no difference and are left out of the comparison.
+    """
+    from pcdms_reports.paired import read_pair_table
+
+    one, other = (
+        set(read_pair_table(one_run(folder) / "pairs.csv")["pair"]) for folder in (first, second)
+    )
+    if one == other:
+        return ""
+    return (
+        f"{first} has scores of {len(one)} pairs and {second} of {len(other)}: compared are the "
+        f"{len(one & other)} of both"
+    )
+
+
+def _nothing_in_common(
+    first: Path,
+    second: Path,
+    tables: Sequence[pd.DataFrame],
+    protocols: Sequence[str],
+    metrics: Sequence[str],
+) -> str:
+    """Return why there is no row, and what each of the two runs holds."""
+    held = [
+        f"{folder} has {_held(table)}"
+        for folder, table in zip(dict.fromkeys((first, second)), tables, strict=False)
+    ]
+    asked = " of those asked for" if protocols or metrics else ""
+    return (
+        f"{first} and {second} have no per-pair score in common{asked}: {'; '.join(held)} "
+        "(score both with the same protocol)"
+    )
+
+
+def _held(table: pd.DataFrame) -> str:
+    parts = [
+        f"{', '.join(dict.fromkeys(map(str, part['metric'])))} under {protocol}"
+        for protocol, part in table.groupby("protocol", sort=False)
+    ]
+    return " and ".join(parts) or "nothing"
 
 
 def _check_same(first: Path, second: Path, one: RunSpec, other: RunSpec) -> None:

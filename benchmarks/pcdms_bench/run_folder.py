@@ -14,7 +14,7 @@ from typing import Any
 
 from pcdms_bench.spec import RunSpec
 from pcdms_data.types import InputError
-from pcdms_reports.records import COLUMNS, ScoreRow
+from pcdms_reports.records import COLUMNS, SCHEMA, ScoreRow
 
 SAMPLES = "samples"
 EMBEDDINGS = "embeddings.safetensors"
@@ -138,9 +138,23 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
-        if tuple(reader.fieldnames or ()) != tuple(columns):
-            raise InputError(f"{path}: columns differ from {', '.join(columns)}")
+        header = list(reader.fieldnames or ())
+        if header != list(columns):
+            raise InputError(f"{path}:1: {_other_columns(header, columns)}")
         return list(reader)
+
+
+def _other_columns(header: Sequence[str], columns: Sequence[str]) -> str:
+    """Return how the columns of a file differ from those it should have."""
+    missing = [name for name in columns if name not in header]
+    surplus = [name for name in header if name not in columns]
+    parts = [
+        f"{kind} column {', '.join(map(repr, names))}"
+        for kind, names in (("missing", missing), ("surplus", surplus))
+        if names
+    ]
+    what = f"a score file of schema {SCHEMA}: " if tuple(columns) == COLUMNS else ""
+    return f"{'; '.join(parts) or 'another order'}, expected {what}{', '.join(columns)}"
 
 
 def merge_table(

@@ -19,7 +19,7 @@ class Field:
 
     `text` gives str (empty where nothing stands), `whole` int, `real` float, `flag` bool (written
     `true` and `false`). An `optional` number may be absent and is then None; an absent text is
-    refused unless `optional`.
+    refused unless `optional`. A real number is finite unless `infinite`.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Field:
     low: float | None = None
     high: float | None = None
     optional: bool = False
+    infinite: bool = False
 
 
 def read_records(
@@ -43,7 +44,7 @@ def read_records(
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, None)
-            order = _order(header, fields, path, what)
+            order = ordered_fields(header, fields, path, what)
             for cells in reader:
                 if not cells:
                     continue
@@ -53,7 +54,7 @@ def read_records(
                 yield (
                     reader.line_num,
                     {
-                        field.name: _value(field, cell, where)
+                        field.name: checked_value(field, cell, where)
                         for field, cell in zip(order, cells, strict=True)
                     },
                 )
@@ -73,10 +74,13 @@ def records_text(fields: Sequence[Field], records: Iterable[dict[str, object]]) 
     return file.getvalue()
 
 
-def _order(
+def ordered_fields(
     header: Sequence[str] | None, fields: Sequence[Field], path: Path, what: str
 ) -> list[Field]:
-    """Return the fields in the order of the header."""
+    """Return the fields in the order of the header; raises RecordError where it has others.
+
+    `what` names the contract in the message.
+    """
     if header is None:
         raise RecordError(f"{path}:1: empty file, expected the columns of {what}")
     known = {field.name: field for field in fields}
@@ -93,7 +97,8 @@ def _order(
     return [known[name] for name in header]
 
 
-def _value(field: Field, text: str, where: str) -> object:
+def checked_value(field: Field, text: str, where: str) -> object:
+    """Return the value of a cell; raises RecordError with `where`, column and value."""
     where = f"{where}: {field.name} {text!r}"
     if not text and (field.optional or field.kind == "text"):
         if field.kind == "text" and not field.optional:
@@ -121,13 +126,15 @@ def _number(field: Field, text: str) -> float | int | None:
         return None
     low = -math.inf if field.low is None else field.low
     high = math.inf if field.high is None else field.high
-    return number if math.isfinite(number) and low <= number <= high else None
+    known = math.isfinite(number) or (field.infinite and not math.isnan(number))
+    return number if known and low <= number <= high else None
 
 
 def _expected(field: Field) -> str:
     if field.kind == "text":
         return f"one of {', '.join(field.choices)}" if field.choices else "some text"
     words = "a whole number" if field.kind == "whole" else "a finite number"
+    words = "a number" if field.infinite else words
     if field.low is not None and field.high is not None:
         words += f" from {field.low:g} to {field.high:g}"
     elif field.low is not None:

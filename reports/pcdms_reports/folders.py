@@ -7,14 +7,23 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
+from pcdms_reports.csv_records import Field, read_records
 from pcdms_reports.records import RecordError
 from pcdms_reports.scores import load_scores
 
 PAIR_COLUMNS = ("pair", "stage", "protocol", "metric", "value")
 MARKERS = ("spec.json", "scores.csv")
+SELECTION_FIELDS = (
+    Field("stage"), Field("pair"), Field("sample", "whole", low=0),
+    Field("ssim", "real", optional=True),
+)  # fmt: skip
+"""Columns of `selection.csv`."""
+SHOWN = 8
+"""Entries of a folder that a message names."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,14 @@ def find_runs(roots: Path | Sequence[Path]) -> list[RunFolder]:
         # An output folder has a scores.csv of its own, so only the spec tells a run folder here.
         single = (root / "spec.json").is_file()
         paths = [root] if single else [path for path in root.glob("*/*/*") if _is_run(path)]
+        # Or the folder of one dataset, or of one method in it.
+        paths = paths or [spec.parent for d in ("*", "*/*") for spec in root.glob(f"{d}/spec.json")]
         if not paths:
-            raise RecordError(f"{root}: holds no run folder <dataset>-<split>/<method>/<hash>")
+            held = sorted(path.name for path in root.iterdir())[:SHOWN]
+            raise RecordError(
+                f"{root}: holds no run folder <dataset>-<split>/<method>/<hash>, expected one; "
+                f"there is {', '.join(held) or 'nothing'}"
+            )
         found.update(dict.fromkeys(path.resolve() for path in sorted(paths)))
     return [read_run(path) for path in found]
 
@@ -111,22 +126,16 @@ def read_pair_scores(
 def read_selection(path: Path, pairs: Collection[str]) -> dict[tuple[str, str], int]:
     """Return {(pair, stage): sample} of a `selection.csv`: which sample of a pair was scored.
 
-    Empty without the file, where the first sample counts. Raises RecordError naming file and line.
+    Empty without the file, where the first sample counts. Raises RecordError naming file, line and
+    column.
     """
     if not path.is_file():
         return {}
-    chosen: dict[tuple[str, str], int] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            try:
-                if row["pair"] in pairs:
-                    chosen[row["pair"], row["stage"]] = int(row["sample"])
-            except (KeyError, TypeError, ValueError):
-                raise RecordError(
-                    f"{path}:{reader.line_num}: expected stage, pair and sample"
-                ) from None
-    return chosen
+    return {
+        (str(row["pair"]), str(row["stage"])): cast("int", row["sample"])
+        for _, row in read_records(path, SELECTION_FIELDS, "stage, pair, sample and ssim")
+        if row["pair"] in pairs
+    }
 
 
 def _is_run(path: Path) -> bool:

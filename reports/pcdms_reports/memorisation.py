@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from pcdms_reports.csv_frames import read_frame
+from pcdms_reports.csv_records import Field
 from pcdms_reports.folders import RunFolder
-from pcdms_reports.records import RecordError
 from pcdms_reports.tables import stage_label
 
 COLUMNS = ("pair", "stage", "nearest", "distance", "target_nearest", "target_distance")
+_FIELDS = tuple(
+    Field(name, "real", optional=True) if name.endswith("distance") else Field(name, optional=True)
+    for name in COLUMNS
+)
 TABLE, GRID = "memorisation.csv", "memorisation.png"
 QUANTILE = 0.01
 """Nearer to a training picture than all but this share of the true targets is suspect."""
@@ -73,23 +78,9 @@ def repeats_of(runs: Sequence[RunFolder]) -> list[Repeats]:
 def read_memorisation(path: Path) -> pd.DataFrame:
     """Return a `memorisation.csv` as a frame of `COLUMNS`; a missing file gives an empty frame.
 
-    Raises RecordError naming the file on other columns or a distance that is no number.
+    Raises RecordError naming file, line and column on other columns or a distance that is none.
     """
-    if not path.is_file():
-        return pd.DataFrame({name: [] for name in COLUMNS})
-    try:
-        frame = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not readable as a CSV file in UTF-8: {error}") from None
-    if tuple(frame.columns) != COLUMNS:
-        raise RecordError(f"{path}:1: expected the columns {', '.join(COLUMNS)}")
-    for name in ("distance", "target_distance"):
-        try:
-            numbers = pd.to_numeric(frame[name].mask(frame[name] == ""))
-        except ValueError as error:
-            raise RecordError(f"{path}: {name}: {error}") from None
-        frame[name] = numbers.to_numpy(dtype="float64", na_value=float("nan"))
-    return frame
+    return read_frame(path, _FIELDS)
 
 
 def _stage(method: str, stage: str, part: pd.DataFrame) -> StageRepeats:

@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pcdms_reports.csv_frames import read_frame
+from pcdms_reports.csv_records import Field
 from pcdms_reports.folders import PAIR_COLUMNS
-from pcdms_reports.records import RecordError
+from pcdms_reports.scores import STAGES
 
 SEED = 20240
 RESAMPLES = 1000
@@ -26,6 +28,10 @@ RESAMPLES = 1000
 FLIPS = 9999
 """Random sign flips of the test; with few pairs all flips are tried."""
 EXACT_PAIRS = 13
+_FIELDS = (
+    Field("pair"), Field("stage", choices=STAGES), Field("protocol", optional=True),
+    Field("metric"), Field("value", "real", infinite=True),
+)  # fmt: skip
 _CELLS = 4_000_000
 """Numbers held at a time."""
 
@@ -108,23 +114,11 @@ def holm(values: Sequence[float]) -> list[float]:
 def read_pair_table(path: Path) -> pd.DataFrame:
     """Return a `pairs.csv` as a frame of `PAIR_COLUMNS`: text and float64 `value`.
 
-    An absent file gives an empty frame. Raises RecordError naming the file on a missing column or a
-    value that is no number.
+    A value may be infinite (the PSNR of equal pictures). An absent file gives an empty frame.
+    Raises RecordError naming file, line and column on other columns, an unknown stage, a value that
+    is no number and a repeated row.
     """
-    if not path.is_file():
-        return pd.DataFrame({name: [] for name in PAIR_COLUMNS}).astype({"value": "float64"})
-    try:
-        frame = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not readable as a CSV file in UTF-8: {error}") from None
-    missing = [name for name in PAIR_COLUMNS if name not in frame.columns]
-    if missing:
-        raise RecordError(f"{path}:1: missing column {', '.join(map(repr, missing))}")
-    try:
-        frame["value"] = frame["value"].astype("float64")
-    except ValueError as error:
-        raise RecordError(f"{path}: a value is no number: {error}") from None
-    return frame[list(PAIR_COLUMNS)]
+    return read_frame(path, _FIELDS, PAIR_COLUMNS[:4])
 
 
 @lru_cache(maxsize=2)

@@ -189,7 +189,12 @@ def _columns(
 
 
 def _has_stage(run: RunFolder, stage: str) -> bool:
-    return (run.path / "samples" / stage).is_dir()
+    """Return whether a run made pictures of a stage, be they gone: each cell then says so."""
+    if (run.path / "samples" / stage).is_dir():
+        return True
+    return run.scores is not None and bool(
+        (run.scores["n"][run.scores["stage"] == stage] > 0).any()
+    )
 
 
 def _cells(pair: str, sources: Sequence[_Source], protocol: str) -> tuple[GridCell, ...]:

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from pcdms_reports.csv_frames import read_frame
+from pcdms_reports.csv_records import Field
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
-from pcdms_reports.records import RecordError
 from pcdms_reports.stage_rows import StageTable
 
 COLUMNS = ("run", "stage", "protocol", "metric", "slice", "label", "value", "ci_low", "ci_high",
            "n")  # fmt: skip
-_REALS = ("value", "ci_low", "ci_high")
+_FIELDS = (
+    *(Field(name) for name in COLUMNS[:6]),
+    Field("value", "real", infinite=True),
+    *(Field(name, "real", optional=True, infinite=True) for name in ("ci_low", "ci_high")),
+    Field("n", "whole", low=0),
+)
 
 
 @dataclass(frozen=True)
@@ -41,24 +47,9 @@ class SliceTable:
 def read_slices(path: Path) -> pd.DataFrame:
     """Return a `slices.csv` as a frame of `COLUMNS`; a missing file gives an empty frame.
 
-    Raises RecordError naming the file on other columns or a value that is no number.
+    Raises RecordError naming file, line and column on other columns or a value that is no number.
     """
-    if not path.is_file():
-        return pd.DataFrame({name: [] for name in COLUMNS})
-    try:
-        frame = pd.read_csv(path, dtype="string", keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not readable as a CSV file in UTF-8: {error}") from None
-    if tuple(frame.columns) != COLUMNS:
-        raise RecordError(f"{path}:1: expected the columns {', '.join(COLUMNS)}")
-    for name in (*_REALS, "n"):
-        try:
-            # An interval is empty for a single pair.
-            numbers = pd.to_numeric(frame[name].mask(frame[name] == ""))
-            frame[name] = numbers.to_numpy(dtype="float64", na_value=float("nan"))
-        except ValueError as error:
-            raise RecordError(f"{path}: {name}: {error}") from None
-    return frame
+    return read_frame(path, _FIELDS, COLUMNS[:6])
 
 
 def slice_tables(

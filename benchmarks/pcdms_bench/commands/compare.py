@@ -44,10 +44,11 @@ def compare(
 ) -> int:
     """Compare two run folders pair by pair: difference, interval, p-value and effect size.
 
-    Reads the stored scores of each pair (pairs.csv). With one RUN, --stages names two of its
-    stages. Set metrics such as FID have no value per pair and are left out.
+    An output folder that holds a single run stands for it. Reads the stored scores of each pair
+    (pairs.csv). With one RUN, --stages names two of its stages. Set metrics such as FID have no
+    value per pair and are left out.
     """
-    from pcdms_bench.comparing import compare_runs
+    from pcdms_bench.comparing import compare_runs, pairs_apart
     from pcdms_bench.metrics.catalog import METRICS
     from pcdms_bench.protocols import PROTOCOLS
     from pcdms_bench.run_folder import write_text
@@ -65,6 +66,8 @@ def compare(
         split_names("protocol", protocols, PROTOCOLS),
         split_names("metric", metrics, METRICS),
     )
+    if second is not None and (apart := pairs_apart(first, second)):
+        click.echo(apart, err=True)
     if out is not None:
         write_text(out, rows.to_csv(index=False, lineterminator="\n"))
     if as_json:
