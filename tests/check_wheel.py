@@ -17,6 +17,11 @@ CHECKPOINT = "pcdms/pretrained/people-tiny"
 NEEDED = (
     f"{CHECKPOINT}/pipeline.json",
     *(f"{CHECKPOINT}/{part}/config.json" for part in PARTS),
+    *(
+        f"pcdms_baselines/pretrained/{name}-tiny/{file}"
+        for name in ("dptn", "cfld", "pidm")
+        for file in ("config.json", "model.safetensors")
+    ),
     "pcdms/py.typed",
     "pcdms_data/py.typed",
     "pcdms_baselines/py.typed",

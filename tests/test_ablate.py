@@ -53,6 +53,19 @@ def test_every_stage_subset_and_the_refined_method_are_scored(weights, tmp_path)
     assert {("pcdms", variant) for variant in VARIANTS} <= paths
     assert ("limb-warp+refine", "final+refine") in paths
     assert len(list((tmp_path / "people-test" / "pcdms").iterdir())) == 3
+    table = (tmp_path / "tables" / "ablation.md").read_text()
+    assert table in result.output
+    assert "limb-warp" in table
+    other = call("table", "ablation", "--runs", tmp_path, "--dataset", "people")
+    assert other.output == table
+
+
+def test_without_a_score_there_is_no_table_and_the_reason_is_said(tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = ablate(tmp_path / "runs", tmp_path / "empty")
+    assert result.exit_code == 1
+    assert "pipeline.json" in result.stderr
+    assert not (tmp_path / "runs" / "tables" / "ablation.md").exists()
 
 
 def test_only_the_wanted_variants_run(weights, tmp_path):

@@ -120,7 +120,7 @@ def test_training_leaves_weights_that_a_run_takes(cache, tmp_path):
     train_baseline("dptn", run)
     method = make_baseline("dptn", (96, 64), weights=out)
     assert method.unavailable() is None
-    assert method.parameters == 625_363
+    assert method.parameters == 2_466_211
     stored = load_file(out / "model.safetensors")
     assert {value.dtype for value in stored.values()} == {torch.float16}
     assert json.loads((out / "training" / "dptn" / "facts.json").read_text())["steps"] == 2

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from bench_fixture import call, save_folder_dataset
 
+from pcdms_bench.methods import needed_names
 from pcdms_bench.planning import prepare
 from pcdms_bench.progress import Progress
-from pcdms_bench.request import RunRequest
+from pcdms_bench.request import DEFAULT_METHODS, RunRequest
 from pcdms_bench.run_folder import run_folders
 from pcdms_bench.runner import execute
 from pcdms_reports.records import COLUMNS
@@ -301,6 +302,19 @@ def test_method_that_breaks_is_a_failed_row_and_the_others_go_on(tmp_path, monke
     assert frame.loc["limb-warp", "status"] == "failed"
     assert frame.loc["limb-warp", "reason"] == "RuntimeError: out of luck"
     assert frame.loc["target-copy", "status"] == "ok"
+
+
+def test_of_the_default_methods_only_a_learned_baseline_may_be_unavailable(weights, tmp_path):
+    """`dptn` comes with weights for 96x64, and these pairs are 64x32."""
+    result = run(tmp_path, "--limit", 2, "--weights", weights,
+                 methods=DEFAULT_METHODS, metrics="ssim")  # fmt: skip
+    assert result.exit_code == 0
+    states = load_scores(tmp_path / "scores.csv").groupby("method")["status"].first()
+    assert states["dptn"] == "unavailable"
+    assert states["pcdms"] == "ok"
+    assert run(tmp_path, "--limit", 2, methods="dptn", metrics="ssim").exit_code == 1
+    assert needed_names("all,limb-warp") == {"limb-warp"}
+    assert "pcdms" in needed_names(DEFAULT_METHODS)
 
 
 def test_unavailable_method_is_a_row_with_the_reason(tmp_path):

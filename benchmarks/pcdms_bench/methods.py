@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 from pcdms_bench.environment import file_digests
 from pcdms_bench.external_options import external_digest
 from pcdms_bench.progress import silence_libraries
-from pcdms_bench.request import RunRequest
+from pcdms_bench.request import DEFAULT_METHODS, RunRequest
 from pcdms_bench.spec import RunSpec
 from pcdms_bench.suggestions import check_choice
 from pcdms_data.cache import file_sha256
@@ -116,6 +116,20 @@ def method_names() -> tuple[str, ...]:
     from pcdms_baselines.methods import baseline_names
 
     return ("pcdms", *baseline_names())
+
+
+def needed_names(methods: str) -> frozenset[str]:
+    """Return the methods whose being unavailable is a failure: those that the user named.
+
+    `methods` is the option's text. `all` names none, and of the default list a learned baseline
+    may be missing: it comes with weights for some frames only.
+    """
+    from pcdms_baselines.methods import learned_names
+
+    names = frozenset(part.strip() for part in methods.split(","))
+    if names == set(DEFAULT_METHODS.split(",")):
+        return names - set(learned_names())
+    return names - {"all"}
 
 
 def standard_names() -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pcdms_bench.methods import (
     Surroundings,
     make_method,
     method_names,
+    needed_names,
     parse_method_weights,
     spec_for,
     standard_names,
@@ -80,8 +81,8 @@ class Plan:
     protocols: tuple[str, ...]
     metrics: tuple[str, ...]
     runs: tuple[PlannedRun, ...]
-    named: bool
-    """Whether the user named the methods, so that an unavailable one is a failure."""
+    needed: frozenset[str]
+    """The methods whose being unavailable is a failure."""
 
 
 def prepare(request: RunRequest, progress: Progress) -> Plan:
@@ -109,9 +110,8 @@ def prepare(request: RunRequest, progress: Progress) -> Plan:
                 planned.append(_plan_refined(planned[-1], one, weights, device))
     # A method that draws nothing has one run whatever the seeds.
     runs = tuple({run.folder: run for run in planned}.values())
-    plan = Plan(
-        request, pairs, gallery, device, protocols, metrics, runs, request.methods.strip() != "all"
-    )
+    needed = needed_names(request.methods) | set(over)
+    plan = Plan(request, pairs, gallery, device, protocols, metrics, runs, needed)
     _check_roots(plan)
     return plan
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,dptn,target-copy"
+"""What `run` compares when no methods are named; `dptn` is the cheapest learned baseline."""
+
 
 @dataclass(frozen=True)
 class RunRequest:

@@ -66,7 +66,7 @@ def execute(plan: Plan, progress: Progress, processes: Processes = ALONE) -> Run
     failed = any(
         outcome.status.failed
         or outcome.status.state == "failed"
-        or (plan.named and outcome.status.state == "unavailable")
+        or (outcome.status.state == "unavailable" and outcome.spec.method in plan.needed)
         for outcome in outcomes
     )
     return RunResult(out, outcomes, out / "scores.csv", report, int(failed), summary)

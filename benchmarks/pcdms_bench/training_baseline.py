@@ -23,7 +23,7 @@ from pcdms_data.types import InputError
 
 SETTINGS = {
     "dptn": {
-        "tiny": TrainSettings(steps=8000, batch_size=16, learning_rate=1e-3, weight_decay=0.0),
+        "tiny": TrainSettings(steps=6000, batch_size=16, learning_rate=1e-3, weight_decay=0.0),
         "paper": TrainSettings(
             steps=600_000, batch_size=32, learning_rate=2e-4, weight_decay=0.0, warmup=0,
             schedule="linear", ema_decay=0.0, save_every=5000,

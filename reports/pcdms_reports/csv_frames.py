@@ -66,7 +66,7 @@ def _column(
         numbers = np.array([float(text) if text else np.nan for text in texts], dtype=np.float64)
     except ValueError:
         numbers = np.full(len(texts), np.nan)
-    for i in np.flatnonzero(~np.isfinite(numbers)):
+    for i in map(int, np.flatnonzero(~np.isfinite(numbers))):
         checked_value(field, texts[i], f"{path}:{lines[i]}")
     return pd.Series(numbers, dtype="float64")
 

@@ -30,11 +30,12 @@ class Preset:
 
 
 PRESETS = {
-    "tiny": Preset((16, 32, 64), None, Weights(content=0, style=0, adversary=0), False, gain=1.0),
+    "tiny": Preset((32, 64, 128), None, Weights(content=0, style=0, adversary=0), False, gain=1.0),
     "paper": Preset(PUBLISHED_WIDTHS, DISCRIMINATOR_WIDTHS, FASHION, True),
 }
 """`tiny` (a choice of this project) learns from pixels alone: nothing pretrained comes with it. Its
-loss after 300 steps is 1.03 from a gain of 1, and 1.14 from the published 0.02."""
+loss after 300 steps, with half the channels, is 1.03 from a gain of 1 and 1.14 from the published
+0.02."""
 
 
 def new_networks(preset: Preset) -> DptnTraining:

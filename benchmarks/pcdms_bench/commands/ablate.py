@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pcdms_bench.commands.options import debug_wanted
 from pcdms_bench.commands.run import run
+
+if TYPE_CHECKING:
+    from pcdms_bench.request import RunRequest
+    from pcdms_bench.runner import RunResult
 
 EXAMPLES = """\b
 Examples:
@@ -28,14 +33,15 @@ _FIXED = ("methods", "stages")
     "with refine.",
 )
 def ablate(variants: str, dry_run: bool, as_json: bool, **options: Any) -> int:
-    """Run pcdms with and without its stages on the same pairs, and write the ablation table.
+    """Run pcdms with and without its stages on the same pairs, and print the ablation table.
 
     Subsets that share pictures share a run: prior+inpaint is part of prior+inpaint+refine. With
     --refine-over METHOD, the stage refine also runs behind METHOD. All other options are those of
-    `run`, and so is what is left in --out; the table is `table ablation --runs OUT`.
+    `run`, and so is what is left in --out; the table lies there as tables/ablation.md, and
+    `table ablation --runs OUT` writes it in other formats.
     """
     from pcdms_bench.ablation import VARIANTS, covering_runs
-    from pcdms_bench.commands.outcome import print_run
+    from pcdms_bench.commands.outcome import print_end, print_run
     from pcdms_bench.commands.run import carry_out
     from pcdms_bench.request import RunRequest
     from pcdms_bench.suggestions import split_names
@@ -47,5 +53,31 @@ def ablate(variants: str, dry_run: bool, as_json: bool, **options: Any) -> int:
     result = carry_out(request, dry_run, as_json)
     if result is None:
         return 0
-    print_run(result, as_json)
+    text = _table(request, result)
+    if as_json:
+        print_run(result, as_json)
+        return result.exit_code
+    if text:
+        click.echo(text)
+    print_end(result)
     return result.exit_code
+
+
+def _table(request: RunRequest, result: RunResult) -> str:
+    """Write the ablation table of these runs alone and return it; "" where nothing was scored."""
+    from pcdms_bench.run_folder import write_text
+    from pcdms_reports.paper_tables import TABLES, TITLES, TableRequest, read_runs
+    from pcdms_reports.records import RecordError
+    from pcdms_reports.table_formats import FORMATS
+
+    folders: list[Path] = [
+        one.folder for one in result.outcomes if any(row.value is not None for row in one.rows)
+    ]
+    try:
+        asked = TableRequest(request.dataset, split=request.split, runs=read_runs(folders))
+        tables = TABLES["ablation"](asked)
+    except RecordError:  # every run failed, which is told otherwise
+        return ""
+    text = FORMATS["md"](tables, TITLES["ablation"])
+    write_text(result.out / "tables" / "ablation.md", text)
+    return text

@@ -60,6 +60,11 @@ def print_run(result: RunResult, as_json: bool) -> None:
     print_rows([row for outcome in result.outcomes for row in outcome.rows], as_json=False)
     if result.over_seeds:
         _print_over_seeds(result.over_seeds)
+    print_end(result)
+
+
+def print_end(result: RunResult) -> None:
+    """Print what failed in a run, and where its files are."""
     for outcome in result.outcomes:
         status = outcome.status
         if status.state in ("failed", "unavailable"):

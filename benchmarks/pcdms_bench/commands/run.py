@@ -17,6 +17,7 @@ from pcdms_bench.commands.options import (
     json_option,
     vae_option,
 )
+from pcdms_bench.request import DEFAULT_METHODS
 
 if TYPE_CHECKING:
     from pcdms_bench.request import RunRequest
@@ -30,8 +31,6 @@ Examples:
   pcdms-bench run --methods my_method/method.py:MyMethod,copy-source
   pcdms-bench run --dataset folder --root my-pictures --resolution 256x176
 """
-
-DEFAULT_METHODS = "pcdms,copy-source,mean-image,nearest-pose,limb-warp,target-copy"
 
 
 @click.command(epilog=EXAMPLES)
