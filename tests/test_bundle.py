@@ -13,6 +13,7 @@ from bench_fixture import call, error_line, save_folder_dataset
 from pcdms_bench.bundle import reading
 from pcdms_bench.bundle.manifest import NAME
 from pcdms_bench.bundle.shortening import shortened, shortened_json, shortened_table
+from pcdms_bench.generation import stored_embeddings
 from pcdms_data.types import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread", "cache")
@@ -129,7 +130,7 @@ def test_a_number_that_was_made_up_is_found_although_its_hash_fits(full, tmp_pat
     result = call("score", write(tmp_path / "forged.zip", forged), "--device", "cpu")
     assert result.exit_code == 1
     assert "NOT confirmed" in result.stdout
-    assert "1 numbers differ" in result.stdout
+    assert "numbers that differ: 1" in result.stdout
     lines = [line for line in result.stdout.splitlines() if "differs" in line]
     assert len(lines) == 1
     assert "SSIM" in lines[0]
@@ -160,6 +161,24 @@ def test_a_value_of_one_pair_and_a_picture_that_lacks_are_found(full, tmp_path):
     assert result.exit_code == 1
     verdicts = {n["metric"]: n["verdict"] for n in json.loads(result.stdout)["runs"][0]["numbers"]}
     assert set(verdicts.values()) == {"differs"}
+
+
+def test_a_sample_chosen_otherwise_and_damaged_embeddings_are_found(tmp_path):
+    words = ("--size", "smoke", "--limit", 2, "--methods", "copy-source", "--metrics", "ssim")
+    oracle = ("--samples", 2, "--selection", "oracle-ssim", "--device", "cpu")
+    assert call("run", *words, *oracle, "--out", tmp_path / "runs").exit_code == 0
+    path = tmp_path / "a.zip"
+    assert call("report", tmp_path / "runs", "--bundle", path, "--pictures").exit_code == 0
+    assert "chosen samples: 2 of 2 agree" in call("score", path, "--device", "cpu").stdout
+    held = members(path)
+    name = next(name for name in held if name.endswith("selection.csv"))
+    forged = edited(held[name], lambda row: row.update(sample="1"))
+    result = call("score", write(path, listed(held | {name: forged})), "--device", "cpu")
+    assert result.exit_code == 1
+    assert "chosen samples that differ: 2" in result.stdout
+    (tmp_path / "embeddings.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(InputError, match="not readable as stored embeddings"):
+        stored_embeddings(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from pcdms_bench.run_folder import (
 )
 from pcdms_bench.selection import samples_of, start_samples
 from pcdms_bench.spec import RunSpec
-from pcdms_data.types import Pair
+from pcdms_data.types import InputError, Pair
 
 PAIRS_AT_ONCE = 16
 """Pairs handed at once to a method that reports no progress of its own."""
@@ -187,13 +187,19 @@ def lacking_outputs(work: Work, stage: str, pairs: Sequence[Pair]) -> dict[str, 
 
 
 def stored_embeddings(folder: Path) -> list[str]:
-    """Return the pair ids of the embeddings of a run folder, [] when there are none."""
-    from safetensors import safe_open
+    """Return the pair ids of the embeddings of a run folder, [] when there are none.
+
+    Raises InputError naming the file where it is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
 
     for path in (folder / SAMPLES / EMBEDDINGS, folder / EMBEDDINGS):
         if path.is_file():
-            with safe_open(str(path), framework="numpy") as tensors:
-                ids = json.loads((tensors.metadata() or {}).get("pair_ids", "[]"))
+            try:
+                with safe_open(str(path), framework="numpy") as tensors:
+                    ids = json.loads((tensors.metadata() or {}).get("pair_ids", "[]"))
+            except (SafetensorError, ValueError) as error:
+                raise InputError(f"{path}: not readable as stored embeddings: {error}") from error
             return [str(pair_id) for pair_id in ids]
     return []
 

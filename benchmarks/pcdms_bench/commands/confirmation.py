@@ -120,8 +120,12 @@ def _last_line(
         f"{counts['agrees']} numbers and {pairs} values per pair agree within a relative "
         f"{tolerance:g}"
     ]
-    if counts["differs"]:
-        parts.append(f"{counts['differs']} numbers differ")
+    lost = {
+        "numbers": counts["differs"],
+        "slices": sum(run.slices[1] - run.slices[0] for run in runs),
+        "chosen samples": sum(run.choices[1] - run.choices[0] for run in runs),
+    }
+    parts += [f"{what} that differ: {count}" for what, count in lost.items() if count]
     if left:
         parts.append(f"{left} cannot be scored again here")
     return f"{'confirmed' if confirmed else 'NOT confirmed'}: {'; '.join(parts)}"
