@@ -304,6 +304,35 @@ def test_method_that_breaks_is_a_failed_row_and_the_others_go_on(tmp_path, monke
     assert frame.loc["target-copy", "status"] == "ok"
 
 
+def test_pairs_made_in_another_way_than_usual_are_counted_in_every_row(tmp_path):
+    root = save_folder_dataset(tmp_path / "data")
+    head, *lines = (root / "keypoints.csv").read_text().splitlines()
+    cells = [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
+    for row in cells:  # a torso that is no line
+        for name in ("left_shoulder", "left_hip"):
+            row[f"{name}_x"] = "9"
+    cells[0]["right_hip_x"] = cells[0]["right_hip_y"] = ""
+    text = "\n".join([head, *(",".join(row.values()) for row in cells)]) + "\n"
+    (root / "keypoints.csv").write_text(text)
+    views = [f"p0v{view}.png" for view in range(3)]
+    listed = [f"{a},{b}" for a in views for b in views if a != b]
+    (root / "pairs.csv").write_text("\n".join(["source,target", *listed]) + "\n")
+    words = ("run", "--dataset", "folder", "--root", root, "--methods",
+             "limb-warp,nearest-pose-group,copy-source", "--metrics", "ssim,masked_l1", "--device",
+             "cpu", "--out", tmp_path / "runs")  # fmt: skip
+    for _ in range(2):  # and again when nothing is left to generate
+        assert call(*words).exit_code == 0
+        scored = load_scores(tmp_path / "runs" / "scores.csv").dropna(subset=["value"])
+        notes = scored[scored["metric"] == "ssim"].set_index("method")["reason"]
+        assert notes["limb-warp"] == (
+            "4 of 6 pairs: hips or shoulders are missing: the source unchanged"
+        )
+        assert notes["nearest-pose-group"] == (
+            "2 of 6 pairs: hips or shoulders are missing: placed by the visible joints"
+        )
+        assert notes["copy-source"] == ""
+
+
 def test_of_the_default_methods_only_a_learned_baseline_may_be_unavailable(weights, tmp_path):
     """`dptn` comes with weights for 96x64, and these pairs are 64x32."""
     result = run(tmp_path, "--limit", 2, "--weights", weights,

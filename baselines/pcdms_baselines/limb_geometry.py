@@ -102,6 +102,13 @@ def has_torso(pose: Keypoints) -> bool:
     return bool(pose.visible[list(TORSO_JOINTS)].all())
 
 
+def torso_affine(target: Keypoints, source: Keypoints) -> Affine | None:
+    """Return the map of the torso; None unless both poses show it whole and in one plane."""
+    if not (has_torso(target) and has_torso(source)):
+        return None
+    return joint_affine(target, source, TORSO_JOINTS)
+
+
 def common_joints(target: Keypoints, source: Keypoints, joints: tuple[int, ...]) -> tuple[int, ...]:
     """Return those of `joints` that are visible in both poses, in the given order."""
     return tuple(k for k in joints if target.visible[k] and source.visible[k])

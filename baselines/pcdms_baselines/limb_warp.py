@@ -23,6 +23,7 @@ from pcdms_baselines.limb_geometry import (
     joint_affine,
     part_masks,
     part_transforms,
+    torso_affine,
 )
 from pcdms_baselines.writing import write_pictures
 from pcdms_data.images import load_picture
@@ -39,6 +40,7 @@ VARIANTS: dict[str, Variant] = {
 }
 PAINT_ORDER = (0, 1, 4, 5, 2, 3, 8, 9, 6, 7)
 """Torso and head first, then each limb's outer part below its inner part."""
+NO_TORSO = "hips or shoulders are missing: the source unchanged"
 _RING = 4  # pixels of the source's border whose median is the background colour
 _EDGE = 1e-6  # pixels; rounding of an identity map must not push border positions outside
 
@@ -176,6 +178,12 @@ class LimbWarp:
     def unavailable(self) -> str | None:
         """Return None: always available."""
         return None
+
+    def fallback(self, pair: Pair) -> str:
+        """Return what the picture of `pair` is where no part can be mapped, else nothing."""
+        target, source = pair.target_pose, pair.source_pose
+        poses = target.resized(self.resolution), source.resized(self.resolution)
+        return NO_TORSO if torso_affine(*poses) is None else ""
 
     def generate(
         self, pairs: Sequence[Pair], out: Path, seed: int, samples: int = 1

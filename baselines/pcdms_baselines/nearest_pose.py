@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcdms_baselines.limb_geometry import has_torso
 from pcdms_baselines.pose_distance import NormalPoses, mirrored, normalise_all, squared_distances
 from pcdms_baselines.writing import write_pictures
 from pcdms_data.images import load_picture
 from pcdms_data.types import Gallery, InputError, Keypoints, Pair, Picture
+
+NO_TORSO = "hips or shoulders are missing: placed by the visible joints"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class NearestPose:
             return None
         split = "the evaluated split" if self.same_group else "the training split"
         return f"{self.name} needs the pictures and key points of {split}, which are not there"
+
+    def fallback(self, pair: Pair) -> str:
+        """Return how the target pose of `pair` was placed where its torso is not whole."""
+        return "" if has_torso(pair.target_pose) else NO_TORSO
 
     def generate(
         self, pairs: Sequence[Pair], out: Path, seed: int, samples: int = 1

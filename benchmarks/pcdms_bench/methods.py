@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -374,6 +375,17 @@ def needs_all_pairs(method: Method) -> bool:
     Only the mean image of a dataset without a training split: it is the mean of the sources.
     """
     return method.name == "mean-image" and getattr(method, "gallery", None) is None
+
+
+def fallbacks_of(method: Method, pairs: Sequence[Pair]) -> dict[str, int]:
+    """Return {what the method did instead of the usual: number of pairs}, the most frequent first.
+
+    Only methods that say so of a pair (`fallback`) have any.
+    """
+    if not hasattr(method, "fallback"):
+        return {}
+    found = Counter(method.fallback(pair) for pair in pairs)
+    return {words: count for words, count in found.most_common() if words}
 
 
 def parameters_of(method: Method, weights: ModelFiles | None) -> dict[str, int]:

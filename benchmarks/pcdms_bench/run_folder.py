@@ -73,7 +73,7 @@ def missing_pictures(
     return {pair_id: count for pair_id, count in lacks.items() if count}
 
 
-_KINDS: dict[type, str] = {str: "a text", list: "a list of texts", dict: "an object of texts"}
+_KINDS: dict[type, str] = {str: "a text", list: "a list of texts", dict: "an object"}
 
 
 @dataclass
@@ -90,6 +90,8 @@ class RunStatus:
     pair_ids: list[str] = field(default_factory=list[str])
     failed: dict[str, str] = field(default_factory=dict[str, str])
     """Pair id -> why its picture could not be made or scored."""
+    fallbacks: dict[str, int] = field(default_factory=dict[str, int])
+    """What a method did instead where it lacked something, such as key points -> pairs."""
 
     @classmethod
     def read(cls, folder: Path) -> RunStatus:

@@ -83,6 +83,8 @@ def score_run(
         status.write(folder)
     if status.state in ("unavailable", "failed"):
         rows = [_explained(row, status) for row in rows]
+    if status.fallbacks:
+        rows = [_with_fallbacks(row, status.fallbacks) for row in rows]
     _keep(folder, rows, pair_rows)
     write_slices(folder, spec.hash8, pairs)
     return rows
@@ -161,6 +163,14 @@ def _unscored(
             except PictureError as error:
                 lost[pair.pair_id] = str(error)
     return lost
+
+
+def _with_fallbacks(row: ScoreRow, fallbacks: dict[str, int]) -> ScoreRow:
+    """Return a row of pictures with how many of them were made in another way than usual."""
+    if row.value is None or not row.protocol:
+        return row
+    notes = [f"{count} of {row.n_expected} pairs: {what}" for what, count in fallbacks.items()]
+    return replace(row, reason="; ".join([*notes, row.reason] if row.reason else notes))
 
 
 def _explained(row: ScoreRow, status: RunStatus) -> ScoreRow:

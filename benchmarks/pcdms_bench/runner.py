@@ -9,7 +9,7 @@ from pathlib import Path
 from pcdms_bench.environment import describe_pairs
 from pcdms_bench.examples import write_examples
 from pcdms_bench.generation import Work, generate_run
-from pcdms_bench.methods import Releasable, needs_all_pairs
+from pcdms_bench.methods import Releasable, fallbacks_of, needs_all_pairs
 from pcdms_bench.planning import Plan, PlannedRun, dataset_root
 from pcdms_bench.processes import ALONE, Processes
 from pcdms_bench.progress import Progress
@@ -139,6 +139,10 @@ def _work(plan: Plan, run: PlannedRun, progress: Progress) -> Work:
 
 def _score(plan: Plan, run: PlannedRun, progress: Progress) -> Outcome:
     """Score one run folder and return its outcome."""
+    if run.unavailable is None:
+        status = RunStatus.read(run.folder)
+        status.fallbacks = fallbacks_of(run.method, list(plan.pairs))
+        status.write(run.folder)
     rows = score_run(
         run.folder, run.spec, plan.pairs, plan.train_gallery, plan.protocols, plan.metrics,
         plan.device, progress,
