@@ -67,6 +67,17 @@ def test_padded_the_network_begins_at_the_pretrained_output(stage, source, stabl
     torch.testing.assert_close(out, wanted, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("limit", ["10GB", "10KB"])
+def test_a_part_of_a_model_directory_is_taken_whole_in_one_file_or_several(tmp_path, limit):
+    part = build("refine", seed=5)
+    part.save_pretrained(tmp_path / "refine", max_shard_size=limit)
+    assert (len(list((tmp_path / "refine").glob("*.safetensors"))) > 1) == (limit == "10KB")
+    model = build("refine")
+    report = start_at_pretrained(model, tmp_path / "refine")
+    assert report.new == report.misshapen == report.unused == ()
+    assert all(torch.equal(v, part.state_dict()[k]) for k, v in model.state_dict().items())
+
+
 def test_the_prior_keeps_what_has_the_same_shape(tmp_path):
     """The published list: blocks, time, prd and last norm, and the biases as long as the width."""
     torch.manual_seed(3)
@@ -101,7 +112,7 @@ def test_the_prior_keeps_what_has_the_same_shape(tmp_path):
 def test_a_source_that_cannot_serve_is_named(tmp_path, source):
     with pytest.raises(InputError, match="nowhere"):
         start_at_pretrained(build("refine"), tmp_path / "nowhere")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="expected config"):
         start_at_pretrained(build("prior"), source)
     with pytest.raises(InputError, match="unknown start 'random', expected one of published, padd"):
         start_at_pretrained(build("refine"), source, "random")

@@ -5,11 +5,12 @@ from copy import deepcopy
 import pytest
 import torch
 from micro_model import part
-from test_training_losses import ROWS, generator, refine_loss
+from test_training_losses import PICTURES, ROWS, generator, refine_loss
 from torch import nn
 
 from pcdms.training.autoencoder_loss import DecoderLoss
 from pcdms.training.critic import Balance, Critic, WithCritic, critic_loss
+from pcdms.training.decoded_critic import DecodedCritic
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -119,6 +120,30 @@ def test_refine_with_a_critic_trains_both_networks():
     weights = [p for name, p in module.critic.named_parameters() if not name.endswith("bias")]
     assert len(weights) == 3
     assert all(p.grad.abs().sum() > 0 for p in weights)
+
+
+def test_a_critic_of_pictures_reaches_the_network_through_the_decoder_alone():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(8, 4, 1)
+
+        def forward(self, latents, time, tokens, null):
+            return self.convolution(latents)
+
+    vae = deepcopy(part("vae")).requires_grad_(False)
+    pixels = torch.randint(0, 256, (len(PICTURES.tokens), 3, 16, 8), generator=generator())
+    gradients = {}
+    for name, decoded in (("latents", None), ("pictures", DecodedCritic(vae, pixels.byte()))):
+        torch.manual_seed(0)
+        module = WithCritic(Network(), small_critic(6 if decoded else 8))
+        loss = refine_loss("sample", balance=Balance(), decoded=decoded)
+        loss(module, ROWS, generator()).backward()
+        gradients[name] = module.network.convolution.weight.grad
+        scored = module.critic.score.parametrizations.weight.original.grad
+        assert scored.abs().sum() > 0
+    assert all(p.grad is None for p in vae.parameters())
+    assert not torch.allclose(gradients["latents"], gradients["pictures"])
 
 
 def test_preferred_time_steps_have_their_share():

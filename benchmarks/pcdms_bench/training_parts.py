@@ -17,6 +17,7 @@ from pcdms.presets import PRESETS
 from pcdms.sampling import to_signed
 from pcdms.training.autoencoder_loss import AutoencoderLoss, DecoderLoss
 from pcdms.training.critic import Critic, WithCritic
+from pcdms.training.decoded_critic import CRITIC_CHANNELS, CRITIC_STRIDES, DecodedCritic
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
 from pcdms.training.loop import Loss, train
 from pcdms.training.losses import InpaintLoss, PairTable, PriorLoss, RefineLoss
@@ -100,7 +101,7 @@ class Trainer:
         vae.to(self.place.device).encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
         torch.manual_seed(self.run.seed)
-        module = WithCritic(vae, Critic(3, (32, 64, 96), (2, 2, 1)))
+        module = WithCritic(vae, Critic(3, CRITIC_CHANNELS, CRITIC_STRIDES))
         loss = DecoderLoss(self.pictures.pixels, balance=self.recipe.critics.get("decoder"))
         self._loop("decoder", module, loss, loss, stored=vae, part="vae")
 
@@ -201,14 +202,25 @@ class Trainer:
             self.recipe.min_snr,
             self.recipe.refine_times,
             self.recipe.critics.get("refine"),
+            self._decoded_critic(),
         )
         torch.manual_seed(self.run.seed)
         network = self.preset.build_refine()
         module: nn.Module = network
         if "refine" in self.recipe.critics:
-            latent = self.place.part("vae").config["latent_channels"]
-            module = WithCritic(network, Critic(2 * latent))
+            module = WithCritic(network, self._refine_critic())
         self._loop("refine", module, loss, loss, stored=network)
+
+    def _refine_critic(self) -> Critic:
+        """Return the critic of stage `refine`: of two pictures, or of two latents."""
+        if self.recipe.critic_sees_pictures:
+            return Critic(6, CRITIC_CHANNELS, CRITIC_STRIDES)
+        return Critic(2 * self.place.part("vae").config["latent_channels"])
+
+    def _decoded_critic(self) -> DecodedCritic | None:
+        if not self.recipe.critic_sees_pictures:
+            return None
+        return DecodedCritic(self.place.part("vae"), self.pictures.pixels)
 
     def _loop(
         self,
@@ -290,6 +302,9 @@ class Trainer:
         if name == "refine":
             facts |= {"coarse": recipe.coarse, "coarse_steps": recipe.coarse_steps}
             facts |= {"coarse_people": recipe.coarse_people, "times": dict(recipe.refine_times)}
+            facts["critic"] = "refine" in recipe.critics and (
+                "pictures" if recipe.critic_sees_pictures else "latents"
+            )
         return facts
 
     def _generator(self, maker: TableMaker) -> Generator:

@@ -45,7 +45,7 @@ class AutoencoderLoss:
         posterior = vae.encode(pixels).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=generator).to(pixels.device)
         decoded = vae.decode(posterior.mean + posterior.std * noise).sample.float()
-        likeness = _difference(decoded, pixels, 4.0, self.gradient_weight)
+        likeness = picture_difference(decoded, pixels, 4.0, self.gradient_weight)
         return likeness + self.kl_weight * posterior.kl().mean() / posterior.mean[0].numel()
 
 
@@ -86,7 +86,7 @@ class DecoderLoss:
         decoded = vae.decode(mean + std * drawn[0] + spread * drawn[1]).sample
 
         def error(values: Tensor) -> Tensor:
-            return _difference(values, pixels, 2.0, 0.25)
+            return picture_difference(values, pixels, 2.0, 0.25)
 
         return critic_loss(trained.critic, decoded, pixels, error, None, self.balance)
 
@@ -104,7 +104,7 @@ def _shown(pixels: Tensor, generator: torch.Generator) -> Tensor:
     return pixels
 
 
-def _difference(decoded: Tensor, pixels: Tensor, squared: float, gradient: float) -> Tensor:
+def picture_difference(decoded: Tensor, pixels: Tensor, squared: float, gradient: float) -> Tensor:
     """Return `squared` x mean square + half the mean difference + `gradient` x that of slopes."""
     error = decoded - pixels
     slope = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()

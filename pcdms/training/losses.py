@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from diffusers import DDPMScheduler
@@ -23,6 +23,9 @@ from pcdms.schedulers import LatentSchedule, prior_training_scheduler, training_
 from pcdms.training.conditions import Dropout, NullConditions, dropped
 from pcdms.training.critic import Balance, WithCritic, critic_loss
 from pcdms.training.diffusion import add_noise, draw_latents, snr_weights
+
+if TYPE_CHECKING:
+    from pcdms.training.decoded_critic import DecodedCritic
 
 
 class Table(Protocol):
@@ -210,7 +213,7 @@ class RefineLoss:
     `drop`, see `Dropout`. `person_weight` adds weight on the person, `min_snr` caps that of low
     noise, `shares` prefers time steps. A module `WithCritic`, whose critic sees the predicted and
     the coarse latent, is trained with `balance` (see `critic_loss`); then the network must predict
-    the clean latent.
+    the clean latent. With `decoded` the critic sees pictures instead, and their error is added.
     """
 
     def __init__(
@@ -227,9 +230,10 @@ class RefineLoss:
         min_snr: float | None = None,
         shares: Mapping[int, float] | None = None,
         balance: Balance | None = None,
+        decoded: DecodedCritic | None = None,
     ) -> None:
         self.pictures, self.pairs = pictures, pairs
-        self.clean, self.coarse = clean, coarse
+        self.clean, self.coarse, self.decoded = clean, coarse, decoded
         self.person_weight = person_weight
         self.dropout, self.noise_offset, self.min_snr = Dropout(drop, null), noise_offset, min_snr
         self.shares, self.balance = shares, balance
@@ -241,12 +245,15 @@ class RefineLoss:
     def fetch(self, rows: Tensor) -> Rows:
         """Return the rows of pairs (B,)."""
         source, target = self.pairs.source[rows], self.pairs.target[rows]
-        return {
+        found = {
             "clean": self.clean[target],
             "coarse": self.coarse[rows],
             "tokens": self.pictures.tokens[source],
             "person": self.pictures.person[target],
         }
+        if self.decoded is not None:
+            found["target"] = self.decoded.pictures[target]
+        return found
 
     def __call__(
         self, module: nn.Module, batch: Rows | Tensor, generator: torch.Generator
@@ -273,6 +280,9 @@ class RefineLoss:
         trained: Any = module
         if not isinstance(trained, WithCritic):
             return error(out)
+        if self.decoded is not None:
+            seen = self.decoded.loss(trained.critic, out, coarse, rows["target"], self.balance)
+            return error(out) + seen
         wanted, condition = noisy.wanted.to(device), coarse.to(device)
         return critic_loss(trained.critic, out, wanted, error, condition, self.balance)
 

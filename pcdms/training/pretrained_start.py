@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pcdms.inpaint import InpaintModel
+from pcdms.model_directory import weight_files
 from pcdms.part_sources import local_folder
 from pcdms.prior import PriorTransformer
 from pcdms.refine import RefineModel
@@ -54,7 +55,8 @@ def start_at_pretrained(
     """Copy the weights of a pretrained network into `model`, in place.
 
     `source` is a folder with config.json and safetensors, or a hub id in the local cache, of a
-    Stable Diffusion 2.1 (sub-folder `unet`) or a Kandinsky 2.2 prior (sub-folder `prior`).
+    Stable Diffusion 2.1 (sub-folder `unet`) or a Kandinsky 2.2 prior (sub-folder `prior`); or the
+    folder of the same part in a model directory, whose training then goes on.
 
     Raises:
         InputError: the source is missing or unreadable, or no weight of it fits.
@@ -64,14 +66,17 @@ def start_at_pretrained(
     files = (f"{place}/config.json", f"{place}/diffusion_pytorch_model.safetensors")
     folder = local_folder(source, files, download)
     folder = folder / place if (folder / place).is_dir() else folder
-    file = folder / "diffusion_pytorch_model.safetensors"
-    try:
-        state = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from None
+    state: dict[str, Tensor] = {}
+    for file in weight_files(folder):
+        try:
+            state |= load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{file}: cannot be read ({error})") from None
+    if any(name.startswith("unet.") for name in state):  # a part of ours, not the UNet alone
+        target = model
     report = copy_weights(target, state, start)
     if not report.copied:
-        raise InputError(f"{file}: no weight fits, expected the pretrained network of {place}")
+        raise InputError(f"{folder}: no weight fits, expected the pretrained network of {place}")
     return report
 
 

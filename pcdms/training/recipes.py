@@ -36,7 +36,8 @@ class Recipe:
     sampling steps, and `coarse_people` the seed of other embedded people to make them of: the
     coarse pictures of pairs that stage `inpaint` was trained on are better than those it makes of
     strangers. `refine_times` prefers time steps for stage `refine`. Networks in `critics` are
-    trained with a critic, with this balance. Settings named `decoder` sharpen the autoencoder's
+    trained with a critic, with this balance; with `critic_sees_pictures` that of `refine` judges
+    decoded pictures in place of latents. Settings named `decoder` sharpen the autoencoder's
     decoder after its training. With `half` finished weights are stored as float16, so that later
     parts see what ships.
     """
@@ -57,6 +58,7 @@ class Recipe:
     coarse_people: int | None = None
     refine_times: Mapping[int, float] = field(default_factory=dict)
     critics: Mapping[str, Balance] = field(default_factory=dict)
+    critic_sees_pictures: bool = False
     half: bool = False
 
 
@@ -94,10 +96,11 @@ RECIPES: dict[str, Recipe] = {
         noise_offset=0.0,
         predicted=True,
         coarse_pairs=6_400,
-        coarse_steps=4,
+        coarse_steps=2,
         coarse_people=1,
         refine_times={999: 0.5, 500: 0.35},
         critics={"decoder": Balance(), "refine": Balance()},
+        critic_sees_pictures=True,
         half=True,
     ),
     "paper": Recipe(
