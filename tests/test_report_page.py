@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from chromium import measured, needs_chromium
 from report_fixture import make_runs
+from test_report_cases import another
 
 from pcdms_reports import write_report
 
@@ -38,6 +39,9 @@ document.getElementById("frame").addEventListener("load", (event) => {{
     broken: pictures.filter((picture) => picture.complete && !picture.naturalWidth).length,
     shown: pictures[0].getBoundingClientRect().width,
     sorted, restored: JSON.stringify(before) === JSON.stringify(after),
+    nameless: [...page.querySelectorAll("img, svg[role=img]")]
+      .filter((e) => !(e.getAttribute("alt") || e.getAttribute("aria-label"))).length,
+    headings: [...page.querySelectorAll("h3")].map((e) => e.textContent),
     requests: page.defaultView.performance.getEntriesByType("resource")
       .filter((entry) => !entry.name.startsWith("data:")).length,
   }});
@@ -48,11 +52,14 @@ document.getElementById("frame").addEventListener("load", (event) => {{
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = make_runs(tmp_path_factory.mktemp("page"))
+    another(out, "b0000001", "inpaint+refine")
+    another(out, "b0000002", "prior+inpaint+refine", steps=5)
+    another(out, "b0000003", "prior+inpaint+refine", steps=10)
     write_report(out, out / "report.html")
     return out
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [400, 1400])
 def test_only_tables_scroll_sideways_and_sorting_can_be_undone(folder, width, tmp_path):
     result = measured(WRAPPER, folder, width, tmp_path / "profile")
     assert result["wide"] <= 0
@@ -60,5 +67,7 @@ def test_only_tables_scroll_sideways_and_sorting_can_be_undone(folder, width, tm
     assert result["broken"] == 0
     assert result["shown"] == 128
     assert result["requests"] == 0
+    assert result["nameless"] == 0
+    assert {"Ablation", "Sampling options", "Quality and time"} <= set(result["headings"])
     assert result["sorted"] == sorted(result["sorted"], reverse=True)
     assert result["restored"]

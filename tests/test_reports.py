@@ -432,7 +432,8 @@ def test_the_grid_shows_each_pair_in_the_agreed_order(page, outline):
         "source", "target pose", "pcdms · prior", "pcdms · inpaint", "pcdms · refine", "target",
         "copy-source", "limb-warp", "mean-image", "target-copy",
     ]  # fmt: skip
-    assert len(outline.pictures) == 10 * len(PAIRS)
+    cases = 2 * 3 * 3  # best, median and worst of two metrics, each with source, result, target
+    assert len(outline.pictures) == 10 * len(PAIRS) + cases
 
 
 def test_pictures_are_embedded_byte_for_byte_unless_they_are_large(tmp_path):

@@ -1,8 +1,8 @@
-"""The first pairs of a data set as pictures (source, pose, target), for the report's grid."""
+"""Pairs of a data set as pictures (source, pose, target), for the grid and cases of the report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pcdms_data.images import load_picture, save_picture
@@ -12,13 +12,17 @@ from pcdms_data.types import Pair, PictureError
 COUNT = 16
 
 
-def write_examples(folder: Path, pairs: Sequence[Pair], size: tuple[int, int]) -> None:
-    """Leave `folder/{source,pose,target}/<pair_id>.png` of the first 16 pairs, at `size` (H, W).
+def write_examples(
+    folder: Path, pairs: Sequence[Pair], size: tuple[int, int], more: Collection[str] = ()
+) -> None:
+    """Leave `folder/{source,pose,target}/<pair_id>.png` of some pairs, at `size` (H, W).
 
-    Pictures already there are kept; an undecodable one is left out (its pair fails in every run).
+    These are the first 16, and those whose ids are in `more`. Pictures already there are kept; an
+    undecodable one is left out (its pair fails in every run).
     """
-    for index in range(min(COUNT, len(pairs))):
-        pair = pairs[index]
+    for index, pair in enumerate(pairs):
+        if index >= COUNT and pair.pair_id not in more:
+            continue
         name = f"{pair.pair_id}.png"
         pose = folder / "pose" / name
         if not pose.exists():

@@ -57,6 +57,7 @@ def execute(plan: Plan, progress: Progress, processes: Processes = ALONE) -> Run
     examples = out / f"{plan.request.dataset}-{plan.request.split}" / "examples"
     write_examples(examples, plan.pairs, plan.pairs.resolution)
     outcomes = tuple(_score(plan, run, progress) for run in plan.runs)
+    write_examples(examples, plan.pairs, plan.pairs.resolution, _shown_cases(outcomes))
     rebuild_scores(out)
     report = write_report_of(outcomes, out)
     summary: tuple[SeedRow, ...] = ()
@@ -148,6 +149,19 @@ def _score(plan: Plan, run: PlannedRun, progress: Progress) -> Outcome:
         plan.device, progress,
     )  # fmt: skip
     return Outcome(run.spec, run.folder, RunStatus.read(run.folder), tuple(rows))
+
+
+def _shown_cases(outcomes: Sequence[Outcome]) -> set[str]:
+    """Return the pairs that the report may show as cases: of staged runs, where there are any."""
+    from pcdms_reports.cases import case_pairs
+
+    staged = [outcome for outcome in outcomes if outcome.spec.method == "pcdms"]
+    pairs: set[str] = set()
+    for outcome in staged or outcomes:
+        stage = outcome.spec.stages.split("+")[-1]
+        for protocol in {row.protocol for row in outcome.rows if row.protocol}:
+            pairs |= case_pairs(outcome.folder, stage, protocol)
+    return pairs
 
 
 def write_report_of(outcomes: tuple[Outcome, ...], out: Path) -> Path:

@@ -46,6 +46,6 @@ class DecodedCritic:
         return critic_loss(critic, self._decode(out), true, error, given, balance)
 
     def _decode(self, latents: Tensor) -> Tensor:
-        vae = self.vae.to(latents.device)  # type: ignore[arg-type]
+        vae = self.vae.to(latents.device)
         picture: Tensor = vae.decode(latents / vae.config["scaling_factor"]).sample
         return picture

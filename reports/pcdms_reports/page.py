@@ -7,23 +7,26 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
 
 from pcdms_reports.atomic_files import write_text
+from pcdms_reports.cases import Cases, build_cases
 from pcdms_reports.differences import Differences, differences_of, in_words
 from pcdms_reports.folders import RunFolder, find_runs
 from pcdms_reports.memorisation import repeats_of
 from pcdms_reports.merging import merge_runs, scores_of, sections
 from pcdms_reports.metric_words import MetricWords, metric_order, words_of
+from pcdms_reports.page_plots import Plot, PlotGroup, more_plots
 from pcdms_reports.pictures import Grid, build_grid
 from pcdms_reports.plots import metric_svg
 from pcdms_reports.slices import SliceTable, read_slices, slice_tables, slices_markdown
 from pcdms_reports.stage_model import stage_model
-from pcdms_reports.summary import LEADING, summarise
+from pcdms_reports.stage_rows import StageRow, StageTable
+from pcdms_reports.summary import LEADING, leading_row, summarise
 from pcdms_reports.table_formats.html import TEMPLATES, environment
 from pcdms_reports.table_formats.markdown import to_markdown
 from pcdms_reports.table_model import Table
@@ -34,14 +37,6 @@ GROUP_TITLES = {
     "prior": "Quality of the prior's embedding",
     "cost": "Cost",
 }
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot of the page; `svg` is inline and already safe."""
-
-    title: str
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,9 @@ class Comparison:
     summary: str
     blocks: tuple[TableBlock, ...]
     plots: tuple[Plot, ...]
+    more_plots: tuple[PlotGroup, ...]
     grid: Grid | None
+    cases: Cases | None
     differences: Differences | None
     slices: tuple[SliceTable, ...]
     """Every metric by every slice; the page shows the leading metric, `slices.md` all."""
@@ -180,17 +177,30 @@ def _comparison(
         if known:
             frame = pd.concat(known, ignore_index=True)
             slices = slice_tables(frame, pictures[0], labels["protocol"])
-    return Comparison(
+    lead = _lead(pictures[0]) if pictures else None
+    found = Comparison(
         anchor=f"comparison-{number + 1}",
         title=title,
         caption=blocks[0].table.caption,
         summary=summarise(tables, part, in_words(differences)),
         blocks=tuple(blocks),
         plots=tuple(plots),
+        more_plots=(),
         grid=build_grid(members, labels["protocol"], max_pairs),
+        cases=build_cases(members, lead, labels["protocol"]) if lead else None,
         differences=differences,
         slices=tuple(slices),
     )
+    return replace(
+        found, more_plots=more_plots(tables, found.leading_slices, members, lead, f"c{number}")
+    )
+
+
+def _lead(table: StageTable) -> StageRow | None:
+    """Return the row that the summary is about."""
+    names = [words.name for words in table.columns]
+    index = next((names.index(name) for name in LEADING if name in names), None)
+    return leading_row(table, index) if index is not None else None
 
 
 def _missing(scores: pd.DataFrame) -> list[Missing]:

@@ -6,7 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -230,11 +230,16 @@ def _cell(pair: str, source: _Source, protocol: str, best: dict[str, float]) -> 
     sample = source.chosen.get((pair, source.stage), 0)
     path = source.folder / (f"{shown}.{sample}.png" if sample else f"{shown}.png")
     alt = f"{source.alt} of pair {pair}"
+    absent = source.failed.get(pair, "no picture")
+    return replace(picture_cell(path, alt, absent), caption=caption, scores=tuple(scores))
+
+
+def picture_cell(path: Path, alt: str, absent: str = "no picture") -> GridCell:
+    """Return the cell of a picture file; one that is not there or not readable says so."""
     try:
         uri, width, height = picture_uri(path)
     except FileNotFoundError:
-        missing = source.failed.get(pair, "no picture")
-        return GridCell(alt, missing=missing, caption=caption, scores=tuple(scores))
+        return GridCell(alt, missing=absent)
     except _UNREADABLE:
-        return GridCell(alt, missing="picture not readable", caption=caption, scores=tuple(scores))
-    return GridCell(alt, uri, width, height, "", caption, tuple(scores))
+        return GridCell(alt, missing="picture not readable")
+    return GridCell(alt, uri, width, height)

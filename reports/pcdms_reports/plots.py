@@ -41,7 +41,7 @@ def metric_figure(table: StageTable, metric: str) -> Figure:
     no number.
     """
     words, points = _points(table, metric)
-    labels = [_short(row.label) for row, _, _ in points]
+    labels = [short_label(row.label) for row, _, _ in points]
     row_height = ROW_HEIGHT * (1.4 if any("\n" in label for label in labels) else 1)
     height = row_height * len(points) + TOP + BOTTOM
     left = 0.2 + 0.07 * max(len(line) for label in labels for line in label.split("\n"))
@@ -59,7 +59,7 @@ def metric_figure(table: StageTable, metric: str) -> Figure:
     axes.set_xlabel(words.title + direction, color=MUTED, fontsize=9, parse_math=False)
     if words.direction == "one":
         axes.axvline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    _plain_axes(axes)
+    plain_axes(axes)
     axes.set_xlim(low, high)
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)
     if words.name == "parameters":
@@ -121,7 +121,7 @@ def _points(table: StageTable, metric: str) -> tuple[MetricWords, list[Point]]:
     return table.columns[index], points
 
 
-def _short(label: str) -> str:
+def short_label(label: str) -> str:
     """Return `label` on two lines if it names its stages, the middle of long lines left out."""
     half = LONGEST_LINE // 2
     return "\n".join(
@@ -169,7 +169,8 @@ def _join_stages(axes: Axes, points: list[Point]) -> None:
                       linewidth=1.0, alpha=0.5, zorder=2)  # fmt: skip
 
 
-def _plain_axes(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
+    """Give axes the look of all plots here: no frame, a light grid, small labels."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GRID)

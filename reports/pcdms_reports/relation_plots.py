@@ -1,0 +1,190 @@
+"""Plots of one number against another: a score against a sampling option, and against the time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from pcdms_reports.folders import RunFolder
+from pcdms_reports.metric_words import MetricWords
+from pcdms_reports.plots import BASELINE, BOUND, GRID, INK, MUTED, STAGE, plain_axes, short_label
+from pcdms_reports.stage_rows import StageRow, StageTable
+
+OPTIONS = {"steps": "sampling steps", "prior_steps": "steps of the prior", "guidance": "guidance"}
+"""Options of a run that a score is shown against -> their words."""
+SECONDS = "seconds_per_picture"
+WIDTH, HEIGHT, LEFT, BOTTOM = 4.3, 2.7, 0.62, 0.5
+LINES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number `y` (with its interval, where there is one) at `x`."""
+
+    label: str
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    bound: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores of one stage over the values of one option, all else equal; `name` is the stage's."""
+
+    option: str
+    name: str
+    points: tuple[Point, ...]
+
+
+def sweeps_of(
+    table: StageTable, metric: str, specs: Mapping[str, Mapping[str, object] | None]
+) -> list[Sweep]:
+    """Return a sweep for each option and stage whose runs differ in that option alone.
+
+    `specs` = {run: its specification}. A run that leaves the option to its weights has no place on
+    the axis and is left out.
+    """
+    found = []
+    for option in OPTIONS:
+        places: dict[tuple[str, str], list[Point]] = {}
+        for row, cell in _numbers(table, metric):
+            spec = specs.get(row.run) or {}
+            value = spec.get(option)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                continue
+            rest = {key: kept for key, kept in spec.items() if key != option}
+            key = (f"{row.method} {row.stage}", json.dumps(rest, sort_keys=True, default=str))
+            places.setdefault(key, []).append(
+                Point(f"{value:g}", float(value), cell.y, cell.low, cell.high)
+            )
+        for (name, _), points in places.items():
+            ordered = sorted(points, key=lambda point: point.x)
+            if len({point.x for point in ordered}) > 1:
+                found.append(Sweep(option, name, tuple(ordered)))
+    return found
+
+
+def sweep_figure(sweeps: Sequence[Sweep], words: MetricWords) -> Figure:
+    """Return the plot of sweeps over one option: a line for each, with intervals."""
+    figure, axes = _canvas(words)
+    for number, sweep in enumerate(sweeps):
+        x, y = [p.x for p in sweep.points], [p.y for p in sweep.points]
+        style, marker = LINES[number % len(LINES)], MARKERS[number % len(MARKERS)]
+        colour = BASELINE if sweep.name.endswith(" final") else STAGE
+        axes.plot(x, y, linestyle=style, marker=marker, markersize=5, color=colour,
+                  label=sweep.name)  # fmt: skip
+        for point in sweep.points:
+            _interval(axes, point, colour)
+    axes.set_xlabel(OPTIONS[sweeps[0].option], color=MUTED, fontsize=9)
+    axes.set_xticks(sorted({point.x for sweep in sweeps for point in sweep.points}))
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    return figure
+
+
+def sweep_words(sweeps: Sequence[Sweep], words: MetricWords) -> str:
+    """Return the content of `sweep_figure` as a sentence."""
+    lines = [
+        f"{sweep.name}: "
+        + ", ".join(f"{words.format(point.y)} at {point.label}" for point in sweep.points)
+        for sweep in sweeps
+    ]
+    return f"{words.title} against {OPTIONS[sweeps[0].option]}, {words.phrase}. {'; '.join(lines)}."
+
+
+def by_option(sweeps: Sequence[Sweep]) -> list[list[Sweep]]:
+    """Return the sweeps in lists of one option each."""
+    ordered = sorted(sweeps, key=lambda sweep: list(OPTIONS).index(sweep.option))
+    return [list(group) for _, group in groupby(ordered, key=lambda sweep: sweep.option)]
+
+
+def speed_points(table: StageTable, metric: str, costs: StageTable | None) -> list[Point]:
+    """Return score `y` against seconds per picture `x` of every stage whose time is known.
+
+    The time of a stage includes the stages of its run before it.
+    """
+    if costs is None:
+        return []
+    seconds: dict[tuple[str, str], float] = {}
+    passed: dict[str, float] = {}
+    for row, cell in _numbers(costs, SECONDS):
+        passed[row.run] = passed.get(row.run, 0.0) + cell.y
+        seconds[row.run, row.stage] = passed[row.run]
+    return [
+        Point(row.label, seconds[row.run, row.stage], cell.y, cell.low, cell.high, row.bound)
+        for row, cell in _numbers(table, metric)
+        if seconds.get((row.run, row.stage), 0) > 0
+    ]
+
+
+def speed_figure(points: Sequence[Point], words: MetricWords) -> Figure:
+    """Return the plot of a score against seconds per picture, on a logarithmic axis."""
+    figure, axes = _canvas(words)
+    for point in points:
+        colour = BOUND if point.bound else STAGE if "·" in point.label else BASELINE
+        _interval(axes, point, colour)
+        axes.plot([point.x], [point.y], marker="D" if point.bound else "o", markersize=5.5,
+                  color=colour, markerfacecolor="none" if point.bound else colour)  # fmt: skip
+        axes.annotate(short_label(point.label), (point.x, point.y), xytext=(5, 3),
+                      textcoords="offset points", fontsize=7.5, color=INK,
+                      parse_math=False)  # fmt: skip
+    axes.set_xscale("log")
+    low, high = min(point.x for point in points), max(point.x for point in points)
+    # Room for the labels at the right: their longest line takes about half of the width.
+    axes.set_xlim(low / 1.5, high * (3 * high / low) ** 0.9)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("seconds per picture (logarithmic)", color=MUTED, fontsize=9)
+    return figure
+
+
+def speed_words(points: Sequence[Point], words: MetricWords) -> str:
+    """Return the content of `speed_figure` as a sentence."""
+    items = [f"{p.label} {words.format(p.y)} in {p.x:.3g} s" for p in points]
+    return f"{words.title} against seconds per picture, {words.phrase}: {'; '.join(items)}."
+
+
+def specs_of(runs: Sequence[RunFolder]) -> dict[str, Mapping[str, object] | None]:
+    """Return {run: its specification}, as `sweeps_of` takes it."""
+    return {run.run: run.spec for run in runs}
+
+
+def _numbers(table: StageTable, metric: str) -> list[tuple[StageRow, Point]]:
+    names = [words.name for words in table.columns]
+    if metric not in names:
+        return []
+    cells = [(row, row.cells[names.index(metric)]) for row in table.rows]
+    return [
+        (row, Point(row.label, 0.0, cell.value, cell.low, cell.high, row.bound))
+        for row, cell in cells
+        if cell.value is not None
+    ]
+
+
+def _interval(axes: Axes, point: Point, colour: str) -> None:
+    if point.low is not None and point.high is not None:
+        axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=1.4,
+                  alpha=0.6, solid_capstyle="butt")  # fmt: skip
+
+
+def _canvas(words: MetricWords) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, HEIGHT))
+    FigureCanvasSVG(figure)
+    axes = figure.add_axes(
+        (LEFT / WIDTH, BOTTOM / HEIGHT, 1 - (LEFT + 0.1) / WIDTH, 1 - (BOTTOM + 0.15) / HEIGHT)
+    )
+    plain_axes(axes)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.tick_params(axis="y", labelsize=8.5, labelcolor=MUTED, pad=2)
+    axes.set_ylabel(words.title, color=MUTED, fontsize=9, parse_math=False)
+    return figure, axes
