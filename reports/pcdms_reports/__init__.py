@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcdms_reports.page import write_report as write_report
+    from pcdms_reports.plots import metric_figure as metric_figure
+    from pcdms_reports.relation_plots import speed_figure as speed_figure
+    from pcdms_reports.relation_plots import speed_points as speed_points
+    from pcdms_reports.relation_plots import sweep_figure as sweep_figure
+    from pcdms_reports.relation_plots import sweeps_of as sweeps_of
     from pcdms_reports.scores import load_scores as load_scores
     from pcdms_reports.scores import merge_scores as merge_scores
     from pcdms_reports.scores import write_scores as write_scores
+    from pcdms_reports.slice_plot import slice_figure as slice_figure
     from pcdms_reports.tables import stage_table as stage_table
     from pcdms_reports.tables import stage_tables as stage_tables
 
@@ -20,10 +26,17 @@ _HOMES = {
     "stage_table": "tables",
     "stage_tables": "tables",
     "write_report": "page",
+    "metric_figure": "plots",
+    "slice_figure": "slice_plot",
+    "speed_figure": "relation_plots",
+    "speed_points": "relation_plots",
+    "sweep_figure": "relation_plots",
+    "sweeps_of": "relation_plots",
 }
 
-__all__ = ["load_scores", "merge_scores", "stage_table", "stage_tables", "write_report",
-           "write_scores"]  # fmt: skip
+__all__ = ["load_scores", "merge_scores", "metric_figure", "slice_figure", "speed_figure",
+           "speed_points", "stage_table", "stage_tables", "sweep_figure", "sweeps_of",
+           "write_report", "write_scores"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -131,9 +131,6 @@ def serve(folder: Path, host: str, port: int, raters: int) -> int:
     from pcdms_bench.study.store import StudyStore
     from pcdms_data.types import InputError
 
-    # A server in the background is ended by `kill`, which should be as clean as Ctrl-C.
-    for way in (signal.SIGINT, signal.SIGTERM):  # a background process ignores the first
-        signal.signal(way, signal.default_int_handler)
     store = StudyStore(folder)
     store.add_raters(raters)
     try:
@@ -143,18 +140,20 @@ def serve(folder: Path, host: str, port: int, raters: int) -> int:
             f"cannot listen on host {host!r} port {port}: {error}; expected an address of this "
             "machine and a free port"
         ) from None
-    # The signal interrupts this thread alone: in the one that accepts connections it would close
-    # the socket of a request that has just begun.
-    accepting = Thread(target=server.serve_forever)
+    # Waited for rather than handled, in no thread: a handler's exception could reach a request that
+    # has just begun, or the server before it accepts any. A process in the background ignores the
+    # first of them, and is ended by `kill`, which should be as clean as Ctrl-C.
+    ways = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ways)
+    for way in ways:
+        signal.signal(way, signal.SIG_DFL)
     try:
         _print_links(server, store)
-        accepting.start()
-        accepting.join()
-    except KeyboardInterrupt:
+        Thread(target=server.serve_forever, daemon=True).start()
+        signal.sigwait(ways)
+        server.shutdown()
         click.echo("\nstopped")
     finally:
-        if accepting.is_alive():
-            server.shutdown()
         server.server_close()
     for rater, (done, total) in store.progress().items():
         click.echo(f"{rater}: {done} of {total} answered")
