@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,9 @@ def connected() -> Iterator[None]:
         yield
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
+            gc.collect()  # a wrapped network in a reference cycle would keep the connection
             torch.distributed.destroy_process_group()
+            gc.collect()
 
 
 def check_tracker(tracker: str | GeneralTracker | None) -> None:
