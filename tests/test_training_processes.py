@@ -44,7 +44,10 @@ def start(words, processes=0):
     return done
 
 
-@pytest.mark.parametrize(("processes", "batch", "accumulation"), [(2, 16, 3), (3, 8, 1)])
+@pytest.mark.parametrize(
+    ("processes", "batch", "accumulation"),
+    [(2, 16, 3), pytest.param(3, 8, 1, marks=pytest.mark.slow)],
+)
 def test_every_pair_weighs_one_per_epoch_on_any_number_of_processes(
     processes, batch, accumulation, tmp_path
 ):
