@@ -26,7 +26,7 @@ from pcdms_reports.slice_plot import slice_figure, slice_words
 from pcdms_reports.slices import SliceTable
 from pcdms_reports.stage_rows import StageRow, StageTable
 
-FOLLOWED = ("masked_l1", "ssim", "st_lpips", "lpips_alex", "fd_efficientnet_lite0", "fid",
+FOLLOWED = ("masked_l1", "ssim", "st_lpips", "lpips", "fd_efficientnet_lite0", "fid",
             "gradient_ratio")  # fmt: skip
 """Metrics that ablation, sweeps and speed are drawn for, where they were measured."""
 SLICED_ROWS = 4

@@ -16,6 +16,7 @@ from pcdms_reports.folders import RunFolder
 from pcdms_reports.metric_words import MetricWords
 from pcdms_reports.plots import BASELINE, BOUND, GRID, INK, MUTED, STAGE, plain_axes, short_label
 from pcdms_reports.stage_rows import StageRow, StageTable
+from pcdms_reports.tables import REFINED
 
 OPTIONS = {"steps": "sampling steps", "prior_steps": "steps of the prior", "guidance": "guidance"}
 """Options of a run that a score is shown against -> their words."""
@@ -110,7 +111,8 @@ def by_option(sweeps: Sequence[Sweep]) -> list[list[Sweep]]:
 def speed_points(table: StageTable, metric: str, costs: StageTable | None) -> list[Point]:
     """Return score `y` against seconds per picture `x` of every stage whose time is known.
 
-    The time of a stage includes the stages of its run before it.
+    The time of a stage includes the stages of its run before it. Refined methods are left out: the
+    time of the method before lies in another run.
     """
     if costs is None:
         return []
@@ -122,7 +124,7 @@ def speed_points(table: StageTable, metric: str, costs: StageTable | None) -> li
     return [
         Point(row.label, seconds[row.run, row.stage], cell.y, cell.low, cell.high, row.bound)
         for row, cell in _numbers(table, metric)
-        if seconds.get((row.run, row.stage), 0) > 0
+        if seconds.get((row.run, row.stage), 0) > 0 and not row.method.endswith(REFINED)
     ]
 
 
