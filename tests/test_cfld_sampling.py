@@ -20,7 +20,8 @@ from pcdms_baselines.cfld.presets import PRESETS, config_of, new_network
 from pcdms_baselines.cfld.sampling import RECIPE, sample
 from pcdms_baselines.cfld.unet import predict
 from pcdms_baselines.methods import make_baseline
-from pcdms_bench.methods import ModelFiles, spec_for
+from pcdms_bench.methods import spec_for
+from pcdms_bench.model_files import ModelFiles
 from pcdms_bench.request import RunRequest
 from pcdms_data.types import InputError
 

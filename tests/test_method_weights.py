@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from pcdms_baselines.dptn.network import DptnGenerator
 from pcdms_baselines.learned import shipped_weights
-from pcdms_bench.methods import folder_digest, parse_method_weights
+from pcdms_bench.model_files import folder_digest, parse_method_weights
 from pcdms_bench.planning import prepare
 from pcdms_bench.progress import Progress
 from pcdms_bench.request import RunRequest

@@ -110,7 +110,7 @@ def check_device() -> Iterator[Check]:
 def check_model_weights() -> Iterator[Check]:
     """Look at the shipped model directory of the preset `tiny`."""
     from pcdms.method import PCDMsMethod
-    from pcdms_bench.methods import weights_directory
+    from pcdms_bench.model_files import weights_directory
 
     directory = weights_directory("tiny", None)
     reason = PCDMsMethod(directory).unavailable()

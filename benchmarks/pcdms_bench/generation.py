@@ -12,7 +12,8 @@ from typing import cast
 
 from pcdms_bench.cost import Cost, Meter
 from pcdms_bench.environment import describe
-from pcdms_bench.methods import Method, ModelFiles, StagedMethod, needs_all_pairs, parameters_of
+from pcdms_bench.method_type import Method, StagedMethod, needs_all_pairs, parameters_of
+from pcdms_bench.model_files import ModelFiles
 from pcdms_bench.progress import Advance, Progress
 from pcdms_bench.refine_over import Coarse
 from pcdms_bench.run_folder import (

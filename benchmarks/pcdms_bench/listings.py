@@ -23,7 +23,7 @@ def method_rows(root: Path | None = None) -> list[Row]:
     from pcdms.method import PCDMsMethod
     from pcdms_baselines.learned import shipped_weights
     from pcdms_baselines.methods import METHODS, make_baseline
-    from pcdms_bench.methods import weights_directory
+    from pcdms_bench.model_files import weights_directory
 
     home = weights_directory("tiny", None)
     rows = [

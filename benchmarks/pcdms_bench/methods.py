@@ -2,97 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, cast
 
-from pcdms_bench.environment import file_digests
 from pcdms_bench.external_options import external_digest
+from pcdms_bench.method_type import Method
+from pcdms_bench.model_files import ModelFiles, autoencoder_of, digest_of
 from pcdms_bench.progress import silence_libraries
 from pcdms_bench.request import DEFAULT_METHODS, RunRequest
 from pcdms_bench.spec import RunSpec
 from pcdms_bench.suggestions import check_choice
-from pcdms_data.cache import file_sha256
-from pcdms_data.types import Gallery, InputError, Pair
+from pcdms_data.types import Gallery
 
 if TYPE_CHECKING:
     from pcdms.execution import CompileMode
     from pcdms.sampling import NullMode
     from pcdms.schedulers import FinalSigma
-    from pcdms_baselines.external.clone import Given
     from pcdms_data.pair_set import PairSet
-
-SHIPPED_WEIGHTS = {"tiny": "people-tiny"}
-"""Preset -> folder below `pcdms/pretrained` that comes with the package."""
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """The model directory of `pcdms`, and {part: folder} of parts given in place of its own.
-
-    `of_methods` = {method: file or folder} are the weights of other learned methods, `externals`
-    what the user has of official repositories.
-    """
-
-    root: Path
-    given: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    of_methods: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    externals: Mapping[str, Given] = field(default_factory=dict[str, "Given"])
-
-    def folder(self, part: str) -> Path:
-        """Return where a part lies."""
-        return self.given.get(part, self.root / part)
-
-
-class Method(Protocol):
-    """What the runner needs of a method."""
-
-    @property
-    def name(self) -> str:
-        """Name on the command line."""
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """Stages in pipeline order."""
-
-    def unavailable(self) -> str | None:
-        """Return why it cannot run here, or None."""
-
-    def generate(
-        self, pairs: Sequence[Pair], out: Path, seed: int, samples: int = 1
-    ) -> dict[str, str]:
-        """Leave the pictures of every pair; return {pair_id: reason} of the failed ones."""
-
-
-class StagedMethod(Method, Protocol):
-    """A method whose stages can be run one at a time, so that each can be measured."""
-
-    def generate_stage(
-        self,
-        stage: str,
-        pairs: Sequence[Pair],
-        out: Path,
-        seed: int,
-        samples: int = 1,
-        progress: Callable[[int, int], None] | None = None,
-        chosen: Mapping[str, int] | None = None,
-    ) -> dict[str, str]:
-        """Leave one stage's output of every pair; return {pair_id: reason} of the failed ones.
-
-        With `chosen` = {pair_id: sample} every sample starts from that one of the stage before.
-        """
-
-
-@runtime_checkable
-class Releasable(Protocol):
-    """A method that can give back the memory of its networks."""
-
-    def release(self) -> None:
-        """Free them; they are loaded again when they are needed."""
 
 
 @dataclass(frozen=True)
@@ -140,19 +67,6 @@ def standard_names() -> tuple[str, ...]:
     return ("pcdms", *(name for name in METHODS if name not in external_names()))
 
 
-def weights_directory(preset: str, weights: Path | None) -> Path:
-    """Return the model directory: the given one, else the shipped one of the preset.
-
-    The result need not exist: the method then says that it is unavailable.
-    """
-    if weights is not None:
-        return weights
-    import pcdms
-
-    home = Path(next(iter(pcdms.__path__))) / "pretrained"
-    return home / SHIPPED_WEIGHTS.get(preset, f"none-for-{preset}")
-
-
 def spec_for(
     name: str,
     request: RunRequest,
@@ -176,7 +90,7 @@ def spec_for(
         method=name,
         stages="final",
         preset="",
-        weights=external_digest(name, resolution, weights.externals) or _digest_of(name, weights),
+        weights=external_digest(name, resolution, weights.externals) or digest_of(name, weights),
         seed=0,
         samples=1,
         selection=request.selection,
@@ -301,106 +215,3 @@ def make_method(spec: RunSpec, around: Surroundings) -> Method:
         given=around.weights.externals.get(spec.method),
         dataset=around.pairs,
     )
-
-
-def parse_method_weights(texts: Sequence[str]) -> dict[str, Path]:
-    """Return {method: file or folder}: those of `NAME=PATH` texts, and the shipped ones of others.
-
-    Raises InputError on another form, on a method without weights of its own, and where nothing is
-    at the path.
-    """
-    from pcdms_baselines.learned import shipped_weights
-    from pcdms_baselines.methods import external_names, learned_names
-
-    shipped = {name: shipped_weights(name) for name in learned_names()}
-    found: dict[str, Path] = {name: path for name, path in shipped.items() if path is not None}
-    for text in texts:
-        name, sign, path = text.partition("=")
-        if not sign or not path:
-            raise InputError(f"--method-weights {text}: expected METHOD=FILE")
-        check_choice("method with weights", name, (*learned_names(), *external_names()))
-        if not Path(path).exists():
-            raise InputError(f"--method-weights {text}: no such file or folder")
-        found[name] = Path(path)
-    return found
-
-
-def autoencoder_of(name: str, weights: ModelFiles) -> Path | None:
-    """Return the autoencoder in whose latents method `name` works: that of `pcdms`."""
-    from pcdms_baselines.methods import entry_of
-
-    entry = entry_of(name)
-    latent = entry is not None and entry.latent
-    return weights.folder("vae") if latent and weights.folder("vae").is_dir() else None
-
-
-def folder_digest(folder: Path | None) -> str:
-    """Return the first 8 hex digits of the SHA-256 over a folder's weight files, "" without one.
-
-    A single file counts by its content alone.
-    """
-    if folder is None:
-        return ""
-    if folder.is_file():
-        return file_sha256(folder)[:8]
-    text = json.dumps(file_digests(folder), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _digest_of(name: str, weights: ModelFiles) -> str:
-    """Return the digest of what a baseline loads: its weights, and the autoencoder it works in."""
-    found = [_weights_digest(weights.of_methods.get(name))]
-    found.append(folder_digest(autoencoder_of(name, weights)))
-    digests = [digest for digest in found if digest]
-    if len(digests) < 2:
-        return "".join(digests)
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:8]
-
-
-def _weights_digest(mine: Path | None) -> str:
-    """Return the digest of a method's own weights: of a folder trained here not its checkpoints."""
-    if mine is None or mine.is_file():
-        return folder_digest(mine)
-    from pcdms_baselines.learned import CONFIG, WEIGHTS
-
-    parts = [mine / part for part in (CONFIG, WEIGHTS) if (mine / part).is_file()]
-    if not parts:
-        return folder_digest(mine)
-    return hashlib.sha256("".join(file_sha256(part) for part in parts).encode()).hexdigest()[:8]
-
-
-def needs_all_pairs(method: Method) -> bool:
-    """Whether a picture depends on the set of pairs, so that it may not be cut into batches.
-
-    Only the mean image of a dataset without a training split: it is the mean of the sources.
-    """
-    return method.name == "mean-image" and getattr(method, "gallery", None) is None
-
-
-def fallbacks_of(method: Method, pairs: Sequence[Pair]) -> dict[str, int]:
-    """Return {what the method did instead of the usual: number of pairs}, the most frequent first.
-
-    Only methods that say so of a pair (`fallback`) have any.
-    """
-    if not hasattr(method, "fallback"):
-        return {}
-    found = Counter(method.fallback(pair) for pair in pairs)
-    return {words: count for words, count in found.most_common() if words}
-
-
-def parameters_of(method: Method, weights: ModelFiles | None) -> dict[str, int]:
-    """Return {stage: learned parameters it uses}; 0 for a method that learns nothing.
-
-    `weights` is the model of `pcdms` where the method computes with it. Empty where they are not
-    known: an official repository's program.
-    """
-    if weights is None:
-        count = getattr(method, "parameters", 0)
-        return {} if count is None else {stage: int(count) for stage in method.stages}
-    from pcdms.model_directory import count_parameters
-    from pcdms.stages import STAGE_PARTS
-
-    return {
-        stage: sum(count_parameters(weights.root, p, weights.given) for p in STAGE_PARTS[stage])
-        for stage in method.stages
-    }

@@ -36,7 +36,7 @@ def generate(
     from pcdms.part_sources import given_parts
     from pcdms.stages import parse_stages
     from pcdms_bench.device import resolve_device
-    from pcdms_bench.methods import weights_directory
+    from pcdms_bench.model_files import weights_directory
     from pcdms_bench.pose_files import known_pose
     from pcdms_bench.progress import silence_libraries
     from pcdms_bench.spec import PRESETS

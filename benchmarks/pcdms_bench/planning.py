@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING
 from pcdms_bench.device import resolve_device
 from pcdms_bench.external_options import externals_of, with_routed_weights
 from pcdms_bench.generation import generated_stages
+from pcdms_bench.method_type import Method
 from pcdms_bench.methods import (
-    Method,
-    ModelFiles,
     Surroundings,
     make_method,
     method_names,
     needed_names,
-    parse_method_weights,
     spec_for,
     standard_names,
-    weights_directory,
 )
+from pcdms_bench.model_files import ModelFiles, parse_method_weights, weights_directory
 from pcdms_bench.own_methods import with_own_methods
 from pcdms_bench.processes import device_of_process
 from pcdms_bench.progress import Progress

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pcdms.stages import REFINE_OVER
-from pcdms_bench.methods import Method, ModelFiles, method_names, needs_all_pairs, spec_for
+from pcdms_bench.method_type import Method, needs_all_pairs
+from pcdms_bench.methods import method_names, spec_for
+from pcdms_bench.model_files import ModelFiles
 from pcdms_bench.request import RunRequest
 from pcdms_bench.run_folder import SAMPLES, RunStatus, missing_pictures
 from pcdms_bench.selection import ORACLE, choose

@@ -9,7 +9,7 @@ from pathlib import Path
 from pcdms_bench.environment import describe_pairs
 from pcdms_bench.examples import write_examples
 from pcdms_bench.generation import Work, generate_run
-from pcdms_bench.methods import Releasable, fallbacks_of, needs_all_pairs
+from pcdms_bench.method_type import Releasable, fallbacks_of, needs_all_pairs
 from pcdms_bench.planning import Plan, PlannedRun, dataset_root
 from pcdms_bench.processes import ALONE, Processes
 from pcdms_bench.progress import Progress

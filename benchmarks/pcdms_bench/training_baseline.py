@@ -14,7 +14,7 @@ from pcdms.training.loop import train
 from pcdms.training.settings import TrainSettings
 from pcdms_baselines.learned import CONFIG, WEIGHTS
 from pcdms_baselines.training import TRAINABLE, Aid, Aids, trainable
-from pcdms_bench.methods import weights_directory
+from pcdms_bench.model_files import weights_directory
 from pcdms_bench.suggestions import check_choice
 from pcdms_bench.training import STAGES_OF, Report, TrainingRun
 from pcdms_data.images import write_atomically

@@ -50,7 +50,7 @@ def sampling(as_json: bool, **options: Any) -> int:
     Both sides use the same networks, steps and guidance, one sample per pair.
     """
     from pcdms_bench.device import resolve_device
-    from pcdms_bench.methods import weights_directory
+    from pcdms_bench.model_files import weights_directory
     from pcdms_bench.progress import Progress, silence_libraries
     from pcdms_bench.spec import COMPILE_MODES, DTYPES, PRESETS
     from pcdms_bench.suggestions import check_choice
