@@ -10,7 +10,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from report_fixture import PAIRS, make_runs
+from report_fixture import PAIRS, make_runs, row
 
 from pcdms_reports import load_scores, stage_tables, write_report
 from pcdms_reports.ablation_rows import ablation_rows
@@ -93,9 +93,7 @@ def test_the_page_shows_cases_with_pictures_and_says_what_is_gone(out):
     page = (out / "report.html").read_text(encoding="utf-8")
     cases = page[page.index("Best, median and worst of") : page.index("<h3>Pictures</h3>")]
     found = re.findall(r'<img [^>]*alt="([^"]+)"', cases)
-    assert {f"source picture of pair {gone}".replace(" picture", ""), f"target of pair {gone}"} <= (
-        set(found)
-    )
+    assert {f"source of pair {gone}", f"target of pair {gone}"} <= set(found)
     assert "no picture" in cases
     assert len(re.findall('<figure class="case">', cases)) == 6  # three of two metrics
 
@@ -135,19 +133,31 @@ def test_sweeps_join_runs_that_differ_in_one_option_alone(out):
 
 def test_time_of_a_stage_includes_the_stages_before(out):
     pictures, costs, _ = pictures_of(out)
+    unknown = {point.label for point in speed_points(pictures, "ssim", costs)}
+    assert not unknown & {"pcdms · inpaint", "pcdms · refine"}  # the prior was not measured
+    folder = out / "people-test" / "pcdms" / "a1b2c3d4"
+    prior = row("seconds_per_picture", 0.2, stage="prior", protocol="", resolution="")
+    write_scores([*to_rows(load_scores(folder / "scores.csv")), prior], folder / "scores.csv")
+    pictures, costs, _ = pictures_of(out)
     points = {p.label: p for p in speed_points(pictures, "ssim", costs)}
-    assert points["pcdms · inpaint"].x == pytest.approx(0.71)
-    assert points["pcdms · refine"].x == pytest.approx(0.71 + 0.75)
+    assert points["pcdms · inpaint"].x == pytest.approx(0.2 + 0.71)
+    assert points["pcdms · refine"].x == pytest.approx(0.2 + 0.71 + 0.75)
     shown = list(points.values())
-    assert isinstance(speed_figure(shown, words_of("ssim")), Figure)
-    assert "pcdms · refine 0.7400 in 1.46 s" in speed_words(shown, words_of("ssim"))
+    score, time = speed_figure(shown, words_of("ssim")).axes
+    names = [label.get_text() for label in score.get_yticklabels()]
+    assert names == [point.label for point in sorted(shown, key=lambda point: point.x)]
+    low, high = time.get_xlim()
+    assert low < min(point.x for point in shown) <= max(point.x for point in shown) < high
+    assert "pcdms · refine 0.7400 in 1.66 s" in speed_words(shown, words_of("ssim"))
     assert speed_points(pictures, "ssim", None) == []
 
 
 def test_a_slice_figure_shows_the_named_stages_and_says_their_numbers():
-    cells = (SliceCell("0.50", "0.10", 0.5), SliceCell("–"))
+    cells = (SliceCell("0.50", "0.10", 0.5, low=0.35, high=0.55), SliceCell("–"))
     table = SliceTable(
         "view", words_of("ssim"), (("front", 3), ("back", 2)), (("a", cells), ("b", cells))
     )
-    assert isinstance(slice_figure(table, ["b"]), Figure)
+    (axes,) = slice_figure(table, ["b"]).axes
+    interval, _ = axes.lines
+    assert list(interval.get_xdata()) == [0.35, 0.55]  # the stored ends, not value and half width
     assert slice_words(table, ["b"]).endswith("b: front 0.50, back –.")

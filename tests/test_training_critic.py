@@ -104,16 +104,19 @@ def test_a_network_that_is_stuck_at_the_mean_becomes_sharp():
     assert train(Balance(4.0, 0.0)) > 0.3
 
 
+class OneConvolution(nn.Module):
+    """The least that stands in for the network of stage `refine`."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(8, 4, 1)
+
+    def forward(self, latents, time, tokens, null):
+        return self.convolution(latents)
+
+
 def test_refine_with_a_critic_trains_both_networks():
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution = nn.Conv2d(8, 4, 1)
-
-        def forward(self, latents, time, tokens, null):
-            return self.convolution(latents)
-
-    module = WithCritic(Network(), small_critic(8))
+    module = WithCritic(OneConvolution(), small_critic(8))
     loss = refine_loss("sample", balance=Balance())
     loss(module, ROWS, generator()).backward()
     assert all(p.grad.abs().sum() > 0 for p in module.network.parameters())
@@ -123,20 +126,12 @@ def test_refine_with_a_critic_trains_both_networks():
 
 
 def test_a_critic_of_pictures_reaches_the_network_through_the_decoder_alone():
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.convolution = nn.Conv2d(8, 4, 1)
-
-        def forward(self, latents, time, tokens, null):
-            return self.convolution(latents)
-
     vae = deepcopy(part("vae")).requires_grad_(False)
     pixels = torch.randint(0, 256, (len(PICTURES.tokens), 3, 16, 8), generator=generator())
     gradients = {}
     for name, decoded in (("latents", None), ("pictures", DecodedCritic(vae, pixels.byte()))):
         torch.manual_seed(0)
-        module = WithCritic(Network(), small_critic(6 if decoded else 8))
+        module = WithCritic(OneConvolution(), small_critic(6 if decoded else 8))
         loss = refine_loss("sample", balance=Balance(), decoded=decoded)
         loss(module, ROWS, generator()).backward()
         gradients[name] = module.network.convolution.weight.grad

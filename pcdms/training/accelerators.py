@@ -69,7 +69,6 @@ def connected() -> Iterator[None]:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             gc.collect()  # a wrapped network in a reference cycle would keep the connection
             torch.distributed.destroy_process_group()
-            gc.collect()
 
 
 def check_tracker(tracker: str | GeneralTracker | None) -> None:

@@ -43,7 +43,7 @@ def ablation_rows(table: StageTable, specs: Specs) -> StageTable | None:
             rows.setdefault(row.method, replace(row, label=row.method))
     if len(rows) < 2:
         return None
-    order = sorted(rows.values(), key=lambda row: (row.method not in several, _without(row.label)))
+    order = sorted(rows.values(), key=lambda row: (row.method not in several, _place(row.label)))
     return replace(table, rows=tuple(order))
 
 
@@ -63,6 +63,6 @@ def _path(row: StageRow) -> str:
     return "+".join(names[: names.index(row.stage) + 1]) if row.stage in names else row.stages
 
 
-def _without(label: str) -> tuple[str, bool]:
-    """Return what orders a label: the one without refining first, then with."""
+def _place(label: str) -> tuple[str, bool]:
+    """Return what orders a label: by its coarse stages, the one without refining first."""
     return label.removesuffix(REFINED), label.endswith(REFINED)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -72,14 +72,9 @@ class Comparison:
     cases: Cases | None
     differences: Differences | None
     slices: tuple[SliceTable, ...]
-    """Every metric by every slice; the page shows the leading metric, `slices.md` all."""
-
-    @property
-    def leading_slices(self) -> tuple[SliceTable, ...]:
-        """Return the slices of the metric that the summary is about."""
-        known = [table.words.name for table in self.slices]
-        lead = next((name for name in LEADING if name in known), "")
-        return tuple(table for table in self.slices if table.words.name == lead)
+    """Every metric by every slice, for `slices.md`."""
+    leading_slices: tuple[SliceTable, ...]
+    """Those of the metric that the summary is about, which the page shows."""
 
 
 @dataclass(frozen=True)
@@ -178,22 +173,27 @@ def _comparison(
             frame = pd.concat(known, ignore_index=True)
             slices = slice_tables(frame, pictures[0], labels["protocol"])
     lead = _lead(pictures[0]) if pictures else None
-    found = Comparison(
+    leading = _leading(slices)
+    return Comparison(
         anchor=f"comparison-{number + 1}",
         title=title,
         caption=blocks[0].table.caption,
         summary=summarise(tables, part, in_words(differences)),
         blocks=tuple(blocks),
         plots=tuple(plots),
-        more_plots=(),
+        more_plots=more_plots(tables, leading, members, lead, f"c{number}"),
         grid=build_grid(members, labels["protocol"], max_pairs),
         cases=build_cases(members, lead, labels["protocol"]) if lead else None,
         differences=differences,
         slices=tuple(slices),
+        leading_slices=leading,
     )
-    return replace(
-        found, more_plots=more_plots(tables, found.leading_slices, members, lead, f"c{number}")
-    )
+
+
+def _leading(slices: Sequence[SliceTable]) -> tuple[SliceTable, ...]:
+    known = [table.words.name for table in slices]
+    lead = next((name for name in LEADING if name in known), "")
+    return tuple(table for table in slices if table.words.name == lead)
 
 
 def _lead(table: StageTable) -> StageRow | None:

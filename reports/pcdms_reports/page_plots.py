@@ -82,7 +82,8 @@ def more_plots(
         ),
         PlotGroup(
             "Quality and time",
-            "Seconds per picture on the machine of each run, all stages up to the shown one.",
+            "Seconds per picture (logarithmic) on the machine of each run, of all stages up to the "
+            "shown one; fastest first.",
             _speed(pictures, costs, key),
         ),
     )

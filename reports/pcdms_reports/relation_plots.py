@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,7 +11,7 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pcdms_reports.folders import RunFolder
 from pcdms_reports.metric_words import MetricWords
@@ -22,6 +23,7 @@ OPTIONS = {"steps": "sampling steps", "prior_steps": "steps of the prior", "guid
 """Options of a run that a score is shown against -> their words."""
 SECONDS = "seconds_per_picture"
 WIDTH, HEIGHT, LEFT, BOTTOM = 4.3, 2.7, 0.62, 0.5
+SPEED_ROW = 0.34
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
 
@@ -111,42 +113,62 @@ def by_option(sweeps: Sequence[Sweep]) -> list[list[Sweep]]:
 def speed_points(table: StageTable, metric: str, costs: StageTable | None) -> list[Point]:
     """Return score `y` against seconds per picture `x` of every stage whose time is known.
 
-    The time of a stage includes the stages of its run before it. Refined methods are left out: the
-    time of the method before lies in another run.
+    The time of a stage is that of all stages of its run up to it; where one of them was not
+    measured there is no point. Refined methods are left out: the time of the method before lies in
+    another run.
     """
     if costs is None:
         return []
-    seconds: dict[tuple[str, str], float] = {}
-    passed: dict[str, float] = {}
-    for row, cell in _numbers(costs, SECONDS):
-        passed[row.run] = passed.get(row.run, 0.0) + cell.y
-        seconds[row.run, row.stage] = passed[row.run]
-    return [
-        Point(row.label, seconds[row.run, row.stage], cell.y, cell.low, cell.high, row.bound)
-        for row, cell in _numbers(table, metric)
-        if seconds.get((row.run, row.stage), 0) > 0 and not row.method.endswith(REFINED)
-    ]
+    seconds = {(row.run, row.stage): cell.y for row, cell in _numbers(costs, SECONDS)}
+    points = []
+    for row, cell in _numbers(table, metric):
+        names = row.stages.split("+")
+        parts = [name for name in names[: names.index(row.stage) + 1] if name != "truth"]
+        times = [seconds.get((row.run, name)) for name in parts]
+        known = [time for time in times if time is not None]
+        whole = sum(known)
+        if len(known) == len(times) and whole > 0 and not row.method.endswith(REFINED):
+            points.append(Point(row.label, whole, cell.y, cell.low, cell.high, row.bound))
+    return points
 
 
 def speed_figure(points: Sequence[Point], words: MetricWords) -> Figure:
-    """Return the plot of a score against seconds per picture, on a logarithmic axis."""
-    figure, axes = _canvas(words)
-    for point in points:
+    """Return the score and the seconds per picture side by side, a row a stage, fastest first.
+
+    A row each, because points of one plane would lie on each other's names.
+    """
+    ordered = sorted(points, key=lambda point: point.x)
+    labels = [short_label(point.label) for point in ordered]
+    height = SPEED_ROW * len(ordered) + BOTTOM + 0.1
+    left = 0.2 + 0.065 * max(len(line) for label in labels for line in label.split("\n"))
+    figure = Figure(figsize=(WIDTH, height))
+    FigureCanvasSVG(figure)
+    width = (WIDTH - left - 0.35) / 2
+    size = (width / WIDTH, SPEED_ROW * len(ordered) / height)
+    score = figure.add_axes((left / WIDTH, BOTTOM / height, *size))
+    time = figure.add_axes(((left + width + 0.2) / WIDTH, BOTTOM / height, *size), sharey=score)
+    for place, point in enumerate(ordered):
         colour = BOUND if point.bound else STAGE if "·" in point.label else BASELINE
-        _interval(axes, point, colour)
-        axes.plot([point.x], [point.y], marker="D" if point.bound else "o", markersize=5.5,
-                  color=colour, markerfacecolor="none" if point.bound else colour)  # fmt: skip
-        axes.annotate(short_label(point.label), (point.x, point.y), xytext=(5, 3),
-                      textcoords="offset points", fontsize=7.5, color=INK,
-                      parse_math=False)  # fmt: skip
-    axes.set_xscale("log")
-    low, high = min(point.x for point in points), max(point.x for point in points)
-    # Room for the labels at the right: their longest line takes about half of the width.
-    axes.set_xlim(low / 1.5, high * (3 * high / low) ** 0.9)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("seconds per picture (logarithmic)", color=MUTED, fontsize=9)
+        if point.low is not None and point.high is not None:
+            score.plot([point.low, point.high], [place, place], color=colour, linewidth=1.6,
+                       solid_capstyle="butt")  # fmt: skip
+        for axes, value in ((score, point.y), (time, point.x)):
+            axes.plot([value], [place], marker="D" if point.bound else "o", markersize=5.5,
+                      color=colour, markerfacecolor="none" if point.bound else colour)  # fmt: skip
+    score.set_ylim(len(ordered) - 0.5, -0.5)
+    score.set_yticks(range(len(ordered)), labels, parse_math=False)
+    time.set_xscale("log")
+    # Whole decades, so that there are labels also where all times are nearly equal.
+    ends = math.floor(math.log10(ordered[0].x)), math.floor(math.log10(ordered[-1].x)) + 1
+    time.set_xlim(0.8 * 10 ** ends[0], 1.25 * 10 ** ends[1])
+    for axes, title in ((score, words.title), (time, "seconds per picture")):
+        plain_axes(axes)
+        axes.set_xlabel(title, color=MUTED, fontsize=9, parse_math=False)
+    score.xaxis.set_major_locator(MaxNLocator(3))
+    time.xaxis.set_major_locator(LogLocator(numticks=4))
+    time.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    time.xaxis.set_minor_formatter(NullFormatter())
+    time.tick_params(axis="y", labelleft=False)
     return figure
 
 

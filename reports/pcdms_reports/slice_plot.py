@@ -32,15 +32,16 @@ def slice_figure(table: SliceTable, rows: Sequence[str]) -> Figure:
         colour, marker = COLOURS[number], MARKERS[number]
         shift = (number - (len(chosen) - 1) / 2) * step
         seen = [
-            (place + shift, cell.value, float(cell.spread or 0))
+            (place + shift, cell.value, cell.low, cell.high)
             for place, cell in enumerate(cells)
             if cell.value is not None
         ]
-        for place, value, half in seen:
-            axes.plot([value - half, value + half], [place, place], color=colour, linewidth=1.5,
-                      solid_capstyle="butt")  # fmt: skip
-        axes.plot([value for _, value, _ in seen], [place for place, _, _ in seen], marker=marker,
-                  markersize=5, linestyle="none", color=colour, label=name)  # fmt: skip
+        for place, _, low, high in seen:
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=colour, linewidth=1.5,
+                          solid_capstyle="butt")  # fmt: skip
+        axes.plot([one[1] for one in seen], [one[0] for one in seen], marker=marker, markersize=5,
+                  linestyle="none", color=colour, label=name)  # fmt: skip
     plain_axes(axes)
     axes.set_xlabel(table.words.title, color=MUTED, fontsize=9, parse_math=False)
     axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower left", labelspacing=0.25,

@@ -25,12 +25,17 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class SliceCell:
-    """The mean of one stage over the pairs of one label; `best` among the ranked rows."""
+    """The mean of one stage over the pairs of one label; `best` among the ranked rows.
+
+    `low` and `high` are the ends of its 95 % interval, `spread` half of its width as text.
+    """
 
     text: str
     spread: str = ""
     value: float | None = None
     best: bool = False
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,10 @@ def _cell(
     if found is None:
         return SliceCell("–")
     value, low, high = found
-    spread = "" if pd.isna(low) or pd.isna(high) else words.format((high - low) / 2)
     ranked = best is not None and round(value, words.digits) == round(best, words.digits)
-    return SliceCell(words.format(value), spread, value, ranked)
+    if pd.isna(low) or pd.isna(high):
+        return SliceCell(words.format(value), "", value, ranked)
+    return SliceCell(words.format(value), words.format((high - low) / 2), value, ranked, low, high)
 
 
 def _best(values: Sequence[float], words: MetricWords) -> float | None:
