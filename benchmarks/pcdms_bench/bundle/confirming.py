@@ -14,7 +14,7 @@ from pcdms_bench.metrics.catalog import METRICS
 from pcdms_bench.metrics.networks import metric_problem
 from pcdms_bench.progress import Progress
 from pcdms_bench.rescoring import stored_pairs, train_gallery
-from pcdms_bench.run_folder import RunStatus, read_table
+from pcdms_bench.run_folder import EMBEDDINGS, RunStatus, read_table
 from pcdms_bench.run_scores import score_run
 from pcdms_bench.selection import COLUMNS as CHOICE_COLUMNS
 from pcdms_bench.selection import FILE as CHOICES
@@ -167,7 +167,7 @@ def _chosen(
     """Return the rows that can be confirmed, and {reason: number of the others}."""
     again: list[ScoreRow] = []
     left_out: dict[str, int] = {}
-    embeddings = (place / "embeddings.safetensors").is_file()
+    embeddings = (place / EMBEDDINGS).is_file()
     for row in rows:
         reason = ""
         if row.metric not in METRICS:

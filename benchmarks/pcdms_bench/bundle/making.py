@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pcdms_bench.bundle.manifest import (
     DOCUMENTS,
-    EMBEDDINGS,
     NAME,
     NEEDED,
     TABLES,
@@ -20,7 +19,14 @@ from pcdms_bench.bundle.manifest import (
 )
 from pcdms_bench.bundle.shortening import shortened_json, shortened_table
 from pcdms_bench.generation import generated_stages
-from pcdms_bench.run_folder import SAMPLES, RunStatus, run_folders, run_path, sample_name
+from pcdms_bench.run_folder import (
+    EMBEDDINGS,
+    SAMPLES,
+    RunStatus,
+    run_folders,
+    run_path,
+    sample_name,
+)
 from pcdms_bench.selection import samples_of
 from pcdms_bench.spec import read_spec
 from pcdms_data.types import InputError

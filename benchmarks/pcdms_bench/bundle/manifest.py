@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from pcdms_bench.run_folder import EMBEDDINGS
 from pcdms_data.types import InputError
 
 NAME = "manifest.json"
@@ -15,7 +16,6 @@ FORMAT = "pcdms-bundle"
 VERSION = 1
 DOCUMENTS = ("spec.json", "environment.json", "status.json")
 TABLES = ("scores.csv", "pairs.csv", "slices.csv", "selection.csv")
-EMBEDDINGS = "embeddings.safetensors"
 NEEDED = ("spec.json", "status.json", "scores.csv")
 """Files that every run of a bundle has."""
 

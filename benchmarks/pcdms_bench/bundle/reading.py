@@ -52,7 +52,7 @@ def check_bundle(path: Path) -> CheckedBundle:
     try:
         with zipfile.ZipFile(path) as archive:
             return _checked(path, archive)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as a bundle: {error}") from error
 
 
