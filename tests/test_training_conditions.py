@@ -8,7 +8,8 @@ from torch import nn
 from pcdms.schedulers import LatentSchedule, training_scheduler
 from pcdms.training.conditions import Dropout, NullConditions
 from pcdms.training.diffusion import snr_weights
-from pcdms.training.losses import InpaintLoss, PriorLoss, RefineLoss
+from pcdms.training.losses import InpaintLoss, PriorLoss
+from pcdms.training.refine_loss import RefineLoss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NULL = NullConditions(

@@ -4,13 +4,16 @@ from copy import deepcopy
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from micro_model import part
-from test_training_losses import PICTURES, ROWS, generator, refine_loss
+from test_training_losses import COARSE, PICTURES, ROWS, generator, refine_loss
 from torch import nn
 
+from pcdms.schedulers import LatentSchedule, training_scheduler
 from pcdms.training.autoencoder_loss import DecoderLoss
 from pcdms.training.critic import Balance, Critic, WithCritic, critic_loss
 from pcdms.training.decoded_critic import DecodedCritic
+from pcdms.training.diffusion import renoised
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -115,30 +118,111 @@ class OneConvolution(nn.Module):
         return self.convolution(latents)
 
 
-def test_refine_with_a_critic_trains_both_networks():
-    module = WithCritic(OneConvolution(), small_critic(8))
-    loss = refine_loss("sample", balance=Balance())
-    loss(module, ROWS, generator()).backward()
-    assert all(p.grad.abs().sum() > 0 for p in module.network.parameters())
+def decoded_critic():
+    """The decoder of the smallest model and true pictures."""
+    vae = deepcopy(part("vae")).requires_grad_(False)
+    pixels = torch.randint(0, 256, (len(PICTURES.tokens), 3, 16, 8), generator=generator())
+    return DecodedCritic(vae, pixels.byte())
+
+
+def test_a_critic_reaches_the_network_of_refine_through_the_decoder():
+    torch.manual_seed(0)
+    module, decoded = WithCritic(OneConvolution(), small_critic(6)), decoded_critic()
+    gradients = {}
+    for realism in (0.0, 2.0):
+        module.zero_grad()
+        loss = refine_loss("sample", balance=Balance(realism, 0.0), decoded=decoded)
+        loss(module, ROWS, generator()).backward()
+        gradients[realism] = module.network.convolution.weight.grad.clone()
+    assert not torch.allclose(gradients[0.0], gradients[2.0])
     weights = [p for name, p in module.critic.named_parameters() if not name.endswith("bias")]
     assert len(weights) == 3
     assert all(p.grad.abs().sum() > 0 for p in weights)
+    assert all(p.grad is None for p in decoded.vae.parameters())
 
 
-def test_a_critic_of_pictures_reaches_the_network_through_the_decoder_alone():
-    vae = deepcopy(part("vae")).requires_grad_(False)
-    pixels = torch.randint(0, 256, (len(PICTURES.tokens), 3, 16, 8), generator=generator())
-    gradients = {}
-    for name, decoded in (("latents", None), ("pictures", DecodedCritic(vae, pixels.byte()))):
-        torch.manual_seed(0)
-        module = WithCritic(OneConvolution(), small_critic(6 if decoded else 8))
-        loss = refine_loss("sample", balance=Balance(), decoded=decoded)
-        loss(module, ROWS, generator()).backward()
-        gradients[name] = module.network.convolution.weight.grad
-        scored = module.critic.score.parametrizations.weight.original.grad
-        assert scored.abs().sum() > 0
-    assert all(p.grad is None for p in vae.parameters())
-    assert not torch.allclose(gradients["latents"], gradients["pictures"])
+def test_a_critic_of_refine_without_the_decoder_is_refused():
+    module = WithCritic(OneConvolution(), small_critic(6))
+    with pytest.raises(ValueError, match="needs the decoder"):
+        refine_loss("sample", balance=Balance())(module, ROWS, generator())
+
+
+class Fixed(nn.Module):
+    """Predicts 3 at time step 999 and what it is given elsewhere; remembers what it met."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.met = []
+
+    def forward(self, latents, time, tokens, null):
+        self.met.append((latents, time, null))
+        first = (time == 999).float()[:, None, None, None]
+        return (first * 3 + (1 - first) * latents[:, :4]) * self.weight
+
+
+def test_simulated_rows_hold_the_networks_own_first_prediction():
+    network = Fixed()
+    options = {"shares": {999: 0.4, 500: 0.4}, "simulated_from": 999, "drop": 0.9}
+    refine_loss("sample", noise_offset=0.0, **options)(network, ROWS.repeat(8), generator())
+    (first, first_time, _), (met, time, null) = network.met
+    own = time == 500
+    assert own.any()
+    assert not own.all()
+    assert len(first) == int(own.sum()), "only they need a first step"
+    assert (first_time == 999).all()
+    bar = training_scheduler(LatentSchedule()).alphas_cumprod[500]
+    noise = first[:, :4]
+    torch.testing.assert_close(met[own, :4], bar.sqrt() * 3 + (1 - bar).sqrt() * noise)
+    assert not null[own].any(), "they keep their conditions"
+    coarse = COARSE[ROWS.repeat(8)][own, :4]
+    torch.testing.assert_close(first[:, 4:], coarse.float())
+    torch.testing.assert_close(met[own, 4:], coarse.float())
+    assert null[~own].float().mean() > 0.5
+
+
+def test_the_step_that_is_simulated_is_that_of_the_librarys_sampler():
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+        prediction_type="sample", timestep_spacing="trailing",
+    )  # fmt: skip
+    scheduler.set_timesteps(2)
+    assert scheduler.timesteps.tolist() == [999, 499]
+    clean, noise = drawn(2, 4, 8, 6, seed=1), drawn(2, 4, 8, 6, seed=2)
+    # At the first step the latents are noise and what little of the prediction they hold.
+    start = renoised(clean, noise, torch.tensor([999, 999]), scheduler)
+    stepped = scheduler.step(clean, 999, start).prev_sample
+    ours = renoised(clean, noise, torch.tensor([499, 499]), scheduler)
+    torch.testing.assert_close(ours, stepped, rtol=1e-4, atol=1e-4)
+
+
+def test_the_critic_sees_simulated_rows_alone():
+    options = {"shares": {999: 0.5, 500: 0.5}, "simulated_from": 999, "balance": Balance()}
+    torch.manual_seed(0)
+    module = WithCritic(Fixed(), small_critic(6))
+    decoded, seen = decoded_critic(), []
+    hook = module.critic.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    rows = ROWS.repeat(3)
+    refine_loss("sample", decoded=decoded, **options)(module, rows, generator()).backward()
+    own = int((module.network.met[-1][1] == 500).sum())
+    assert 0 < own < len(rows)
+    assert set(seen) == {own}
+    hook.remove()
+    module.zero_grad(set_to_none=True)
+    options["shares"] = {999: 1.0, 500: 0.0}
+    refine_loss("sample", decoded=decoded, **options)(module, rows, generator()).backward()
+    assert all(p.grad is not None for p in module.critic.parameters()), "processes agree"
+    assert all(float(p.grad.abs().sum()) == 0 for p in module.critic.parameters())
+
+
+def test_the_error_of_simulated_rows_has_its_weight():
+    values = {}
+    for weight in (1.0, 0.5, 0.0):
+        options = {"shares": {500: 1.0, 999: 0.0}, "simulated_from": 999, "drop": 0.0}
+        loss = refine_loss("sample", simulated_weight=weight, **options)
+        values[weight] = float(loss(Fixed(), ROWS, generator()).detach())
+    assert values[0.5] == pytest.approx(values[1.0] / 2)
+    assert values[0.0] == 0
 
 
 def test_preferred_time_steps_have_their_share():

@@ -14,13 +14,8 @@ from pcdms.schedulers import LatentSchedule, prior_training_scheduler, training_
 from pcdms.training.autoencoder_loss import AutoencoderLoss
 from pcdms.training.diffusion import draw_latents
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss, EncoderTargets, contrast_loss
-from pcdms.training.losses import (
-    InpaintLoss,
-    PairTable,
-    PictureTable,
-    PriorLoss,
-    RefineLoss,
-)
+from pcdms.training.losses import InpaintLoss, PairTable, PictureTable, PriorLoss
+from pcdms.training.refine_loss import RefineLoss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 KINDS = ["sample", "epsilon", "v_prediction"]

@@ -20,8 +20,9 @@ from pcdms.training.critic import Critic, WithCritic
 from pcdms.training.decoded_critic import CRITIC_CHANNELS, CRITIC_STRIDES, DecodedCritic
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
 from pcdms.training.loop import Loss, train
-from pcdms.training.losses import InpaintLoss, PairTable, PriorLoss, RefineLoss
+from pcdms.training.losses import InpaintLoss, PairTable, PriorLoss
 from pcdms.training.pretrained_start import start_at_pretrained
+from pcdms.training.refine_loss import RefineLoss
 from pcdms.training.rows import RowSource
 from pcdms.training.warm_start import start_at_components
 from pcdms_bench.people_targets import people_targets
@@ -188,7 +189,9 @@ class Trainer:
         ]
         if not self.place.build(plans, computes):
             return
-        pairs = self.pictures.pairs
+        pairs, decoded = self.pictures.pairs, None
+        if "refine" in self.recipe.critics:
+            decoded = DecodedCritic(self.place.part("vae"), self.pictures.pixels)
         loss = RefineLoss(
             self.place.picture_table(maker, "tokens", "person"),
             PairTable(pairs.source[:count], pairs.target[:count]),
@@ -202,25 +205,16 @@ class Trainer:
             self.recipe.min_snr,
             self.recipe.refine_times,
             self.recipe.critics.get("refine"),
-            self._decoded_critic(),
+            decoded,
+            self.recipe.simulated_from,
+            self.recipe.simulated_weight,
         )
         torch.manual_seed(self.run.seed)
         network = self.preset.build_refine()
         module: nn.Module = network
-        if "refine" in self.recipe.critics:
-            module = WithCritic(network, self._refine_critic())
+        if decoded is not None:
+            module = WithCritic(network, Critic(6, CRITIC_CHANNELS, CRITIC_STRIDES))
         self._loop("refine", module, loss, loss, stored=network)
-
-    def _refine_critic(self) -> Critic:
-        """Return the critic of stage `refine`: of two pictures, or of two latents."""
-        if self.recipe.critic_sees_pictures:
-            return Critic(6, CRITIC_CHANNELS, CRITIC_STRIDES)
-        return Critic(2 * self.place.part("vae").config["latent_channels"])
-
-    def _decoded_critic(self) -> DecodedCritic | None:
-        if not self.recipe.critic_sees_pictures:
-            return None
-        return DecodedCritic(self.place.part("vae"), self.pictures.pixels)
 
     def _loop(
         self,
@@ -302,9 +296,9 @@ class Trainer:
         if name == "refine":
             facts |= {"coarse": recipe.coarse, "coarse_steps": recipe.coarse_steps}
             facts |= {"coarse_people": recipe.coarse_people, "times": dict(recipe.refine_times)}
-            facts["critic"] = "refine" in recipe.critics and (
-                "pictures" if recipe.critic_sees_pictures else "latents"
-            )
+            facts |= {"critic": "refine" in recipe.critics}
+            facts |= {"simulated_from": recipe.simulated_from}
+            facts |= {"simulated_weight": recipe.simulated_weight}
         return facts
 
     def _generator(self, maker: TableMaker) -> Generator:

@@ -18,8 +18,8 @@ from pcdms.training.autoencoder_loss import picture_difference
 from pcdms.training.critic import Balance, Critic, critic_loss
 from pcdms.training.losses import Table
 
-CRITIC_CHANNELS = (32, 64, 96)
-CRITIC_STRIDES = (2, 2, 1)
+CRITIC_CHANNELS = (32, 64, 96, 128)
+CRITIC_STRIDES = (2, 2, 2, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Noisy:
-    """Noisy values and what is to be predicted, both (B, ...), with time steps int64 (B,)."""
+    """Noisy values, what is to be predicted and the noise, all (B, ...); time steps int64 (B,)."""
 
     values: Tensor
     time: Tensor
     wanted: Tensor
+    noise: Tensor
 
 
 def draw_latents(moments: Tensor, generator: torch.Generator) -> Tensor:
@@ -56,11 +57,11 @@ def add_noise(
     noisy: Any = scheduler.add_noise(clean, noise, time)
     kind = scheduler.config["prediction_type"]
     if kind == "sample":
-        return Noisy(noisy, time, clean)
+        return Noisy(noisy, time, clean, noise)
     if kind == "epsilon":
-        return Noisy(noisy, time, noise)
+        return Noisy(noisy, time, noise, noise)
     velocity: Any = scheduler.get_velocity(clean, noise, time)
-    return Noisy(noisy, time, velocity)
+    return Noisy(noisy, time, velocity, noise)
 
 
 def _preferred(time: Tensor, shares: Mapping[int, float], generator: torch.Generator) -> Tensor:
@@ -70,6 +71,17 @@ def _preferred(time: Tensor, shares: Mapping[int, float], generator: torch.Gener
         time = torch.where((place >= 0) & (place < share), value, time)
         place = place - share
     return time
+
+
+def renoised(clean: Tensor, noise: Tensor, time: Tensor, scheduler: DDPMScheduler) -> Tensor:
+    """Return `clean` (B, C, ...) with this noise at time steps (B,): a step of DDIM without noise.
+
+    What a sampler meets after predicting `clean` from `noise` alone. Source: arXiv 2010.02502,
+    equation 12 with sigma 0.
+    """
+    values: Any = scheduler.add_noise(clean, noise, time)
+    result: Tensor = values
+    return result
 
 
 def snr_weights(scheduler: DDPMScheduler, time: Tensor, most: float) -> Tensor:

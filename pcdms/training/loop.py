@@ -171,7 +171,10 @@ class _Run:
         if settings.recompute:
             recompute_activations(self.module)
         optimizer = torch.optim.AdamW(
-            self.module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self.module.parameters(),
+            lr=settings.learning_rate,
+            betas=(settings.beta1, settings.beta2),
+            weight_decay=settings.weight_decay,
         )
         step, optimizer = accelerator.prepare(_Step(self.module, loss), optimizer)
         ema = None

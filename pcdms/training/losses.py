@@ -1,4 +1,4 @@
-"""The losses of the three stages, over tables of what the frozen parts say of pictures and pairs.
+"""The losses of stages `prior` and `inpaint`, over tables of what the frozen parts say of pictures.
 
 Frozen parts (encoders, autoencoder) never run inside a training step: their outputs are computed
 once and stand in tables, as half precision. A loss is its own row source: `fetch` looks rows up,
@@ -9,9 +9,8 @@ set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import torch
 from diffusers import DDPMScheduler
@@ -21,11 +20,7 @@ from torch.nn import functional
 from pcdms.sampling import known_mask, to_signed
 from pcdms.schedulers import LatentSchedule, prior_training_scheduler, training_scheduler
 from pcdms.training.conditions import Dropout, NullConditions, dropped
-from pcdms.training.critic import Balance, WithCritic, critic_loss
 from pcdms.training.diffusion import add_noise, draw_latents, snr_weights
-
-if TYPE_CHECKING:
-    from pcdms.training.decoded_critic import DecodedCritic
 
 
 class Table(Protocol):
@@ -201,101 +196,20 @@ class InpaintLoss:
         person = rows["person"].float()
         person = torch.cat([torch.zeros_like(person), person], dim=-1)
         weight = known * self.known_weight + (1 - known) * (1 + self.person_weight * person)
-        capped = _capped(self.scheduler, noisy.time, self.min_snr)
-        return _weighted(out, noisy.wanted, weight, capped)
+        each = capped(self.scheduler, noisy.time, self.min_snr)
+        return weighted(out, noisy.wanted, weight, each)
 
 
-class RefineLoss:
-    """Squared error on the target's latents given the coarse picture's (paper equation 5).
-
-    `clean` (N, 2C, h, w) holds moments of the targets a row a picture, `coarse` (P, 2C, h, w) those
-    of the stage-`inpaint` pictures a row a pair. The coarse latent is dropped with probability
-    `drop`, see `Dropout`. `person_weight` adds weight on the person, `min_snr` caps that of low
-    noise, `shares` prefers time steps. A module `WithCritic`, whose critic sees the predicted and
-    the coarse latent, is trained with `balance` (see `critic_loss`); then the network must predict
-    the clean latent. With `decoded` the critic sees pictures instead, and their error is added.
-    """
-
-    def __init__(
-        self,
-        pictures: PictureTable,
-        pairs: PairTable,
-        clean: Table,
-        coarse: Table,
-        schedule: LatentSchedule,
-        person_weight: float = 0.0,
-        drop: float = 0.1,
-        noise_offset: float = 0.1,
-        null: NullConditions | None = None,
-        min_snr: float | None = None,
-        shares: Mapping[int, float] | None = None,
-        balance: Balance | None = None,
-        decoded: DecodedCritic | None = None,
-    ) -> None:
-        self.pictures, self.pairs = pictures, pairs
-        self.clean, self.coarse, self.decoded = clean, coarse, decoded
-        self.person_weight = person_weight
-        self.dropout, self.noise_offset, self.min_snr = Dropout(drop, null), noise_offset, min_snr
-        self.shares, self.balance = shares, balance
-        self.scheduler = training_scheduler(schedule)
-
-    def __len__(self) -> int:
-        return len(self.pairs.source)
-
-    def fetch(self, rows: Tensor) -> Rows:
-        """Return the rows of pairs (B,)."""
-        source, target = self.pairs.source[rows], self.pairs.target[rows]
-        found = {
-            "clean": self.clean[target],
-            "coarse": self.coarse[rows],
-            "tokens": self.pictures.tokens[source],
-            "person": self.pictures.person[target],
-        }
-        if self.decoded is not None:
-            found["target"] = self.decoded.pictures[target]
-        return found
-
-    def __call__(
-        self, module: nn.Module, batch: Rows | Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Return the loss of fetched rows, or of row numbers."""
-        rows = self.fetch(batch) if isinstance(batch, Tensor) else batch
-        clean = draw_latents(rows["clean"], generator)
-        coarse = draw_latents(rows["coarse"], generator)
-        noisy = add_noise(clean, self.scheduler, self.noise_offset, generator, self.shares)
-        coarse, null = self.dropout.refine(coarse, generator)
-        device = device_of(module)
-        out = module(
-            torch.cat([noisy.values, coarse], dim=1).to(device),
-            noisy.time.to(device),
-            rows["tokens"].to(device).float(),
-            None if null is None else null.to(device),
-        )
-        weight = 1 + self.person_weight * rows["person"].float()
-        capped = _capped(self.scheduler, noisy.time, self.min_snr)
-
-        def error(values: Tensor) -> Tensor:
-            return _weighted(values, noisy.wanted, weight, capped)
-
-        trained: Any = module
-        if not isinstance(trained, WithCritic):
-            return error(out)
-        if self.decoded is not None:
-            seen = self.decoded.loss(trained.critic, out, coarse, rows["target"], self.balance)
-            return error(out) + seen
-        wanted, condition = noisy.wanted.to(device), coarse.to(device)
-        return critic_loss(trained.critic, out, wanted, error, condition, self.balance)
-
-
-def _capped(scheduler: DDPMScheduler, time: Tensor, most: float | None) -> Tensor | None:
+def capped(scheduler: DDPMScheduler, time: Tensor, most: float | None) -> Tensor | None:
+    """Return the minimum-SNR weights (B,) of rows at time steps (B,), None without a cap."""
     return None if most is None else snr_weights(scheduler, time, most)
 
 
-def _weighted(out: Tensor, wanted: Tensor, weight: Tensor, capped: Tensor | None) -> Tensor:
+def weighted(out: Tensor, wanted: Tensor, weight: Tensor, each: Tensor | None) -> Tensor:
     """Return the mean squared error, weighted per cell (to mean 1) and, if given, per row."""
     device = out.device
     weight = weight.to(device)
     error = (out.float() - wanted.to(device)) ** 2 * weight
-    if capped is not None:
-        error = error * capped.to(device)[:, None, None, None]
+    if each is not None:
+        error = error * each.to(device)[:, None, None, None]
     return error.mean() / weight.mean()

@@ -35,10 +35,10 @@ class Recipe:
     published, `prior` as in use), `coarse_pairs` (None: all) and `coarse_steps` their number and
     sampling steps, and `coarse_people` the seed of other embedded people to make them of: the
     coarse pictures of pairs that stage `inpaint` was trained on are better than those it makes of
-    strangers. `refine_times` prefers time steps for stage `refine`. Networks in `critics` are
-    trained with a critic, with this balance; with `critic_sees_pictures` that of `refine` judges
-    decoded pictures in place of latents. Settings named `decoder` sharpen the autoencoder's
-    decoder after its training. With `half` finished weights are stored as float16, so that later
+    strangers. `refine_times` prefers time steps for stage `refine`, `simulated_from` and
+    `simulated_weight` are those of `RefineLoss`. Networks in `critics` are trained with a critic,
+    with this balance. Settings named `decoder` sharpen the autoencoder's decoder after its
+    training. With `half` finished weights are stored as float16, so that later
     parts see what ships.
     """
 
@@ -57,8 +57,9 @@ class Recipe:
     coarse_steps: int = 20
     coarse_people: int | None = None
     refine_times: Mapping[int, float] = field(default_factory=dict)
+    simulated_from: int | None = None
+    simulated_weight: float = 1.0
     critics: Mapping[str, Balance] = field(default_factory=dict)
-    critic_sees_pictures: bool = False
     half: bool = False
 
 
@@ -78,6 +79,21 @@ def _published(
     )
 
 
+def _against_critic(steps: int, batch_size: int) -> TrainSettings:
+    """Return settings with little momentum, which two networks against each other need.
+
+    Source: arXiv 1511.06434, section 4, for the first of AdamW's betas.
+    """
+    return TrainSettings(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=5e-4,
+        beta1=0.5,
+        beta2=0.99,
+        ema_decay=0.998,
+    )
+
+
 RECIPES: dict[str, Recipe] = {
     "tiny": Recipe(
         size="full",
@@ -86,10 +102,10 @@ RECIPES: dict[str, Recipe] = {
             "image_encoder": TrainSettings(steps=700, batch_size=32, learning_rate=1e-3),
             "source_encoder": TrainSettings(steps=500, batch_size=32, learning_rate=1e-3),
             "vae": TrainSettings(steps=1600, batch_size=8, learning_rate=1e-3),
-            "decoder": TrainSettings(steps=2400, batch_size=16, learning_rate=5e-4),
+            "decoder": _against_critic(steps=3500, batch_size=16),
             "prior": TrainSettings(steps=3000, batch_size=128, learning_rate=5e-4),
-            "inpaint": TrainSettings(steps=4000, batch_size=16, learning_rate=5e-4),
-            "refine": TrainSettings(steps=3000, batch_size=16, learning_rate=5e-4),
+            "inpaint": TrainSettings(steps=8000, batch_size=16, learning_rate=5e-4),
+            "refine": _against_critic(steps=6000, batch_size=16),
         },
         known_weight=0.05,
         person_weight=1.0,
@@ -98,9 +114,10 @@ RECIPES: dict[str, Recipe] = {
         coarse_pairs=6_400,
         coarse_steps=2,
         coarse_people=1,
-        refine_times={999: 0.5, 500: 0.35},
-        critics={"decoder": Balance(), "refine": Balance()},
-        critic_sees_pictures=True,
+        refine_times={999: 0.3, 500: 0.64},
+        simulated_from=999,
+        simulated_weight=0.2,
+        critics={"decoder": Balance(1.2, 0.7), "refine": Balance(1.2, 1.0)},
         half=True,
     ),
     "paper": Recipe(

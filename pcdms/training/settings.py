@@ -22,14 +22,17 @@ class TrainSettings:
 
     `batch_size` counts the rows of one optimiser step over all processes and `accumulation`
     micro-batches. The learning rate warms up linearly for `warmup` steps, then follows `schedule`:
-    `cosine` and `linear` fall to zero at the last step. `ema_decay` 0 keeps no average: the last
-    weights are the result. `recompute` trades time for memory (gradient checkpointing).
+    `cosine` and `linear` fall to zero at the last step. `beta1` and `beta2` are AdamW's.
+    `ema_decay` 0 keeps no average: the last weights are the result. `recompute` trades time for
+    memory (gradient checkpointing).
     """
 
     steps: int
     batch_size: int
     learning_rate: float
     weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.999
     warmup: int = 100
     ema_decay: float = 0.999
     max_grad_norm: float = 1.0
@@ -75,6 +78,9 @@ class TrainSettings:
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} {getattr(self, name)}: expected a number above 0")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)}: expected 0 up to below 1")
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay {self.ema_decay}: expected 0 (no average) up to below 1")
 

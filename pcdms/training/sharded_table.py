@@ -1,8 +1,9 @@
 """Tables on disk that outgrow memory: safetensors shards keyed by content, rows read by number.
 
-A shard holds a fixed number of rows and the digest of what they were made from. Shards are written
-whole or not at all, so building resumes, and several processes build one table together. Reading
-maps the files: what is in memory is the system's page cache.
+A shard holds a fixed number of rows and the digest of what they were made from. The digest is also
+in its name: tables of other pictures lie beside each other. Shards are written whole or not at all,
+so building resumes, and several processes build one table together. Reading maps the files: what is
+in memory is the system's page cache.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class TablePlan:
             rows = range(start, min(start + self.shard_rows, len(self.made_from)))
             text = "\n".join([self.key, *(self.made_from[row] for row in rows)])
             digest = sha256(text.encode()).hexdigest()
-            yield self.folder / f"{start // self.shard_rows:05d}.safetensors", rows, digest
+            name = f"{start // self.shard_rows:05d}-{digest[:8]}.safetensors"
+            yield self.folder / name, rows, digest
 
     def missing(self) -> list[tuple[Path, range, str]]:
         """Return the shards that are absent, damaged or made from something else."""
