@@ -9,11 +9,14 @@ from micro_model import part
 from test_training_losses import COARSE, PICTURES, ROWS, generator, refine_loss
 from torch import nn
 
+from pcdms.encoders import encoder_pixels
+from pcdms.pipeline_config import EncoderInput
 from pcdms.schedulers import LatentSchedule, training_scheduler
 from pcdms.training.autoencoder_loss import DecoderLoss
 from pcdms.training.critic import Balance, Critic, WithCritic, critic_loss
 from pcdms.training.decoded_critic import DecodedCritic
 from pcdms.training.diffusion import renoised
+from pcdms.training.encoder_features import EncoderFeatures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -52,6 +55,54 @@ def test_each_share_is_one_of_the_errors_own_gradient(balance):
     both, alone = direction(small_critic(), balance)
     share = (both - alone).norm() / alone.norm()
     assert float(share) == pytest.approx(balance.realism + balance.likeness, rel=1e-3)
+
+
+def test_features_of_a_frozen_network_have_their_share_too():
+    critic, wanted = small_critic(), drawn(2, 4, 8, 6, seed=1)
+    out = drawn(2, 4, 8, 6, seed=2).requires_grad_(True)
+    asked = []
+
+    def features(values):
+        asked.append(values)
+        return [values.mean(dim=(2, 3)), values[:, :2].tanh()]
+
+    def gradient(balance):
+        out.grad = None
+        critic_loss(critic, out, wanted, squared(wanted), None, balance, features).backward()
+        return out.grad.clone()
+
+    alone = gradient(Balance(0.0, 0.0))
+    assert not asked, "no share, no work"
+    both = gradient(Balance(0.0, 0.0, 1.5))
+    assert float((both - alone).norm() / alone.norm()) == pytest.approx(1.5, rel=1e-3)
+    with torch.no_grad():
+        nearer = out - 0.1 * (both - alone)
+        distances = [
+            sum(
+                float((a - b).abs().mean())
+                for a, b in zip(features(x), features(wanted), strict=True)
+            )
+            for x in (out, nearer)
+        ]
+    assert distances[1] < distances[0]
+
+
+def test_the_source_encoder_sees_what_it_is_fed_in_use():
+    encoder = part("source_encoder").requires_grad_(False)
+    side = encoder.config.image_size
+    settings = EncoderInput(first_resize=None, size=side)
+    coarse = torch.randint(0, 256, (2, 3, 6, 4), generator=generator()).float()
+    pictures = torch.nn.functional.interpolate(coarse, (24, 16), mode="bilinear").to(torch.uint8)
+    signed = (pictures.float() / 127.5 - 1).requires_grad_(True)
+    found = EncoderFeatures(encoder, settings)(signed)
+    states = encoder(encoder_pixels(pictures.numpy(), settings), output_hidden_states=True)
+    last = states.hidden_states[-1]
+    wanted = torch.nn.functional.layer_norm(last, last.shape[-1:])
+    difference = (found[-1] - wanted).detach()
+    assert float(difference.abs().mean()) < 0.02 * float(wanted.detach().abs().mean())
+    sum(value.sum() for value in found).backward()
+    assert signed.grad.abs().sum() > 0
+    assert all(p.grad is None for p in encoder.parameters())
 
 
 def test_the_value_is_the_error_and_the_critics_hinge():

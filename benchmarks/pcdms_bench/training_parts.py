@@ -18,6 +18,7 @@ from pcdms.sampling import to_signed
 from pcdms.training.autoencoder_loss import AutoencoderLoss, DecoderLoss
 from pcdms.training.critic import Critic, WithCritic
 from pcdms.training.decoded_critic import CRITIC_CHANNELS, CRITIC_STRIDES, DecodedCritic
+from pcdms.training.encoder_features import EncoderFeatures
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
 from pcdms.training.loop import Loss, train
 from pcdms.training.losses import InpaintLoss, PairTable, PriorLoss
@@ -190,8 +191,11 @@ class Trainer:
         if not self.place.build(plans, computes):
             return
         pairs, decoded = self.pictures.pairs, None
-        if "refine" in self.recipe.critics:
-            decoded = DecodedCritic(self.place.part("vae"), self.pictures.pixels)
+        balance = self.recipe.critics.get("refine")
+        if balance is not None:
+            encoder = self.place.part("source_encoder")
+            features = EncoderFeatures(encoder, self.config.source_encoder)
+            decoded = DecodedCritic(self.place.part("vae"), self.pictures.pixels, features)
         loss = RefineLoss(
             self.place.picture_table(maker, "tokens", "person"),
             PairTable(pairs.source[:count], pairs.target[:count]),
@@ -204,7 +208,7 @@ class Trainer:
             maker.null() if self.recipe.null == "trained" else None,
             self.recipe.min_snr,
             self.recipe.refine_times,
-            self.recipe.critics.get("refine"),
+            balance,
             decoded,
             self.recipe.simulated_from,
             self.recipe.simulated_weight,
@@ -296,7 +300,8 @@ class Trainer:
         if name == "refine":
             facts |= {"coarse": recipe.coarse, "coarse_steps": recipe.coarse_steps}
             facts |= {"coarse_people": recipe.coarse_people, "times": dict(recipe.refine_times)}
-            facts |= {"critic": "refine" in recipe.critics}
+            balance = recipe.critics.get("refine")
+            facts |= {"critic": None if balance is None else asdict(balance)}
             facts |= {"simulated_from": recipe.simulated_from}
             facts |= {"simulated_weight": recipe.simulated_weight}
         return facts

@@ -2,11 +2,12 @@
 
 A squared error alone ends at the mean of all that is possible, which is blurred. Here the network
 also follows two gradients of a small critic: towards being taken for real, and towards the true
-output's features in the critic. Both are scaled to a share of the error's own gradient at the
-network's output, so that no weight has to be found for another network, loss or resolution.
+output's features in the critic; and, where one is given, a third towards its features in a frozen
+network. Each is scaled to a share of the error's own gradient at the network's output, so that no
+weight has to be found for another network, loss or resolution.
 Not in the published training. Sources: patches (arXiv 1611.07004), hinge loss (arXiv 1705.02894),
-matched features (arXiv 1711.11585), spectral norms (arXiv 1802.05957), balanced gradients (arXiv
-2012.09841, section 3.2, there at the last layer).
+matched features (arXiv 1711.11585; of a frozen network: arXiv 1603.08155), spectral norms (arXiv
+1802.05957), balanced gradients (arXiv 2012.09841, section 3.2, there at the last layer).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 _TINY = 1e-8
+
+Features = Callable[[Tensor], Sequence[Tensor]]
+"""Outputs (B, C, h, w) -> tensors of features, differentiable, by a network that stays as it is."""
 
 
 class Critic(nn.Module):
@@ -67,10 +71,15 @@ class WithCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Balance:
-    """How strong the critic's gradients are, as shares of the error's at the network's output."""
+    """How strong the further gradients are, as shares of the error's at the network's output.
+
+    `realism` is towards being taken for real, `likeness` towards the true output's features in the
+    critic, `features` towards those in a frozen network.
+    """
 
     realism: float = 0.7
     likeness: float = 0.7
+    features: float = 0.0
 
 
 def critic_loss(
@@ -80,11 +89,13 @@ def critic_loss(
     error: Callable[[Tensor], Tensor],
     condition: Tensor | None = None,
     balance: Balance | None = None,
+    features: Features | None = None,
 ) -> Tensor:
     """Return a scalar that trains the network behind `out` and the critic in one backward pass.
 
     Its value is `error(out)` plus the critic's hinge loss. `out` and `wanted` are (B, C, h, w);
     `condition` (B, D, h, w) is shown to the critic with both, so that it learns which outputs fit.
+    `features` is the frozen network of `balance.features`, asked only where that share is not 0.
     """
     balance = balance or Balance()
 
@@ -96,13 +107,20 @@ def critic_loss(
     value = error(leaf)
     (direction,) = torch.autograd.grad(value, leaf)
     strength = direction.norm()
-    score, features = critic(seen(leaf))
+    score, found = critic(seen(leaf))
     with torch.no_grad():
-        _, true_features = critic(seen(wanted))
-    for share, term in (
+        _, sought = critic(seen(wanted))
+    terms = [
         (balance.realism, -score.float().mean()),
-        (balance.likeness, _unlikeness(features, true_features)),
-    ):
+        (balance.likeness, _unlikeness(found, sought)),
+    ]
+    if balance.features and features is not None:
+        with torch.no_grad():
+            sought = features(wanted)
+        pairs = zip(features(leaf), sought, strict=True)
+        parts = [(mine - true).abs().mean() for mine, true in pairs]
+        terms.append((balance.features, torch.stack(parts).sum()))
+    for share, term in terms:
         (gradient,) = torch.autograd.grad(term, leaf, retain_graph=True)
         direction = direction + share * strength / (gradient.norm() + _TINY) * gradient
     critic.requires_grad_(True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pcdms.sampling import to_signed
 from pcdms.training.autoencoder_loss import picture_difference
-from pcdms.training.critic import Balance, Critic, critic_loss
+from pcdms.training.critic import Balance, Critic, Features, critic_loss
 from pcdms.training.losses import Table
 
 CRITIC_CHANNELS = (32, 64, 96, 128)
@@ -24,10 +24,14 @@ CRITIC_STRIDES = (2, 2, 2, 1)
 
 @dataclass(frozen=True, eq=False)
 class DecodedCritic:
-    """The frozen autoencoder, and the true pictures uint8 (N, 3, H, W) by row number."""
+    """The frozen autoencoder, and the true pictures uint8 (N, 3, H, W) by row number.
+
+    `features` is the frozen network that `Balance.features` asks.
+    """
 
     vae: AutoencoderKL
     pictures: Table
+    features: Features | None = None
 
     def loss(
         self, critic: Critic, out: Tensor, coarse: Tensor, target: Tensor, balance: Balance | None
@@ -43,7 +47,8 @@ class DecodedCritic:
         def error(values: Tensor) -> Tensor:
             return picture_difference(values, true, 2.0, 0.25)
 
-        return critic_loss(critic, self._decode(out), true, error, given, balance)
+        made = self._decode(out)
+        return critic_loss(critic, made, true, error, given, balance, self.features)
 
     def _decode(self, latents: Tensor) -> Tensor:
         vae = self.vae.to(latents.device)

@@ -116,8 +116,8 @@ RECIPES: dict[str, Recipe] = {
         coarse_people=1,
         refine_times={999: 0.3, 500: 0.64},
         simulated_from=999,
-        simulated_weight=0.2,
-        critics={"decoder": Balance(1.2, 0.7), "refine": Balance(1.2, 1.0)},
+        simulated_weight=0.1,
+        critics={"decoder": Balance(1.2, 0.7), "refine": Balance(1.7, 0.8, 1.0)},
         half=True,
     ),
     "paper": Recipe(
