@@ -33,9 +33,14 @@ def encoder_pixels(pictures: NDArray[np.uint8], settings: EncoderInput) -> Tenso
         if settings.first_resize is not None:
             pixels = resize(pixels, settings.first_resize, "pil-bicubic-u8")
         out[index] = resize(pixels, square, "pil-bicubic-u8").transpose(2, 0, 1)
-    mean = torch.tensor(CLIP_MEAN).reshape(1, 3, 1, 1)
-    std = torch.tensor(CLIP_STD).reshape(1, 3, 1, 1)
-    return (torch.from_numpy(out) / 255 - mean) / std
+    return clip_normalised(torch.from_numpy(out) / 255)
+
+
+def clip_normalised(pixels: Tensor) -> Tensor:
+    """Return pixels (B, 3, H, W) in [0, 1] less CLIP's mean, in its standard deviations."""
+    mean = torch.tensor(CLIP_MEAN, device=pixels.device).reshape(1, 3, 1, 1)
+    std = torch.tensor(CLIP_STD, device=pixels.device).reshape(1, 3, 1, 1)
+    return (pixels - mean) / std
 
 
 def pose_vectors(

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
+from pcdms_baselines.method import Method
 from pcdms_bench.cost import Cost, Meter
 from pcdms_bench.environment import describe
-from pcdms_bench.method_type import Method, StagedMethod, needs_all_pairs, parameters_of
+from pcdms_bench.method_type import StagedMethod, needs_all_pairs, parameters_of
 from pcdms_bench.model_files import ModelFiles
 from pcdms_bench.progress import Advance, Progress
 from pcdms_bench.refine_over import Coarse

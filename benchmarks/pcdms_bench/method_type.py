@@ -1,4 +1,4 @@
-"""What the runner needs of a method, and what it asks of a built one."""
+"""What the runner needs beyond `Method`, and what it asks of a built one."""
 
 from __future__ import annotations
 
@@ -7,28 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from pcdms_baselines.method import Method
 from pcdms_bench.model_files import ModelFiles
 from pcdms_data.types import Pair
-
-
-class Method(Protocol):
-    """What the runner needs of a method."""
-
-    @property
-    def name(self) -> str:
-        """Name on the command line."""
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """Stages in pipeline order."""
-
-    def unavailable(self) -> str | None:
-        """Return why it cannot run here, or None."""
-
-    def generate(
-        self, pairs: Sequence[Pair], out: Path, seed: int, samples: int = 1
-    ) -> dict[str, str]:
-        """Leave the pictures of every pair; return {pair_id: reason} of the failed ones."""
 
 
 class StagedMethod(Method, Protocol):

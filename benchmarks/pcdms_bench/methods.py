@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pcdms_baselines.method import Method
 from pcdms_bench.external_options import external_digest
-from pcdms_bench.method_type import Method
 from pcdms_bench.model_files import ModelFiles, autoencoder_of, digest_of
 from pcdms_bench.progress import silence_libraries
 from pcdms_bench.request import DEFAULT_METHODS, RunRequest

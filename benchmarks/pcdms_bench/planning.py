@@ -9,10 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcdms_baselines.method import Method
 from pcdms_bench.device import resolve_device
 from pcdms_bench.external_options import externals_of, with_routed_weights
 from pcdms_bench.generation import generated_stages
-from pcdms_bench.method_type import Method
 from pcdms_bench.methods import (
     Surroundings,
     make_method,

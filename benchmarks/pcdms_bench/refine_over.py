@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pcdms.stages import REFINE_OVER
-from pcdms_bench.method_type import Method, needs_all_pairs
+from pcdms_baselines.method import Method
+from pcdms_bench.method_type import needs_all_pairs
 from pcdms_bench.methods import method_names, spec_for
 from pcdms_bench.model_files import ModelFiles
 from pcdms_bench.request import RunRequest

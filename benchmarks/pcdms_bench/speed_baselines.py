@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pcdms_baselines.method import Method
 from pcdms_baselines.methods import METHODS, make_baseline
-from pcdms_bench.method_type import Method
 from pcdms_bench.model_files import weights_directory
 from pcdms_bench.progress import silence_libraries
 from pcdms_data.images import load_picture, save_picture

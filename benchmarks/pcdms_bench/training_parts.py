@@ -17,7 +17,7 @@ from pcdms.presets import PRESETS
 from pcdms.sampling import to_signed
 from pcdms.training.autoencoder_loss import AutoencoderLoss, DecoderLoss
 from pcdms.training.critic import Critic, WithCritic
-from pcdms.training.decoded_critic import CRITIC_CHANNELS, CRITIC_STRIDES, DecodedCritic
+from pcdms.training.decoded_critic import DecodedCritic
 from pcdms.training.encoder_features import EncoderFeatures
 from pcdms.training.encoder_loss import EncoderHeads, EncoderLoss
 from pcdms.training.loop import Loss, train
@@ -103,7 +103,7 @@ class Trainer:
         vae.to(self.place.device).encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
         torch.manual_seed(self.run.seed)
-        module = WithCritic(vae, Critic(3, CRITIC_CHANNELS, CRITIC_STRIDES))
+        module = WithCritic(vae, Critic(3))
         loss = DecoderLoss(self.pictures.pixels, balance=self.recipe.critics.get("decoder"))
         self._loop("decoder", module, loss, loss, stored=vae, part="vae")
 
@@ -217,7 +217,7 @@ class Trainer:
         network = self.preset.build_refine()
         module: nn.Module = network
         if decoded is not None:
-            module = WithCritic(network, Critic(6, CRITIC_CHANNELS, CRITIC_STRIDES))
+            module = WithCritic(network, Critic(2 * 3))  # the picture beside the coarse one
         self._loop("refine", module, loss, loss, stored=network)
 
     def _loop(

@@ -37,8 +37,8 @@ class Critic(nn.Module):
     def __init__(
         self,
         inputs: int,
-        channels: Sequence[int] = (64, 96, 128),
-        strides: Sequence[int] = (1, 2, 1),
+        channels: Sequence[int] = (32, 64, 96, 128),
+        strides: Sequence[int] = (2, 2, 2, 1),
     ) -> None:
         super().__init__()
         widths = [inputs, *channels]

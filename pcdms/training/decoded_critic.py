@@ -18,9 +18,6 @@ from pcdms.training.autoencoder_loss import picture_difference
 from pcdms.training.critic import Balance, Critic, Features, critic_loss
 from pcdms.training.losses import Table
 
-CRITIC_CHANNELS = (32, 64, 96, 128)
-CRITIC_STRIDES = (2, 2, 2, 1)
-
 
 @dataclass(frozen=True, eq=False)
 class DecodedCritic:

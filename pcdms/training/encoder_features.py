@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import Dinov2Model
 
-from pcdms.pipeline_config import CLIP_MEAN, CLIP_STD, EncoderInput
+from pcdms.encoders import clip_normalised
+from pcdms.pipeline_config import EncoderInput
 
 
 class EncoderFeatures:
@@ -36,9 +36,7 @@ class EncoderFeatures:
         for size in sizes:
             if size is not None:
                 pixels = functional.interpolate(pixels, size, mode="bicubic", antialias=True)
-        mean = torch.tensor(CLIP_MEAN, device=pixels.device).reshape(1, 3, 1, 1)
-        std = torch.tensor(CLIP_STD, device=pixels.device).reshape(1, 3, 1, 1)
-        states = encoder((pixels - mean) / std, output_hidden_states=True).hidden_states
+        states = encoder(clip_normalised(pixels), output_hidden_states=True).hidden_states
         return [
             functional.layer_norm(states[layer].float(), states[layer].shape[-1:])
             for layer in self.layers

@@ -38,8 +38,8 @@ class Recipe:
     strangers. `refine_times` prefers time steps for stage `refine`, `simulated_from` and
     `simulated_weight` are those of `RefineLoss`. Networks in `critics` are trained with a critic,
     with this balance. Settings named `decoder` sharpen the autoencoder's decoder after its
-    training. With `half` finished weights are stored as float16, so that later
-    parts see what ships.
+    training. With `half` finished weights are stored as float16, so that later parts see what
+    ships.
     """
 
     size: str

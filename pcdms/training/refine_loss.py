@@ -123,23 +123,22 @@ class RefineLoss:
     def _values(
         self, module: nn.Module, noisy: Noisy, given: Tensor, tokens: Tensor, own: Tensor
     ) -> Tensor:
-        """Return the noisy latents, in rows `own` those of the network's own first prediction."""
+        """Return the noisy latents (B, C, h, w), in rows `own` (B,) of its own first prediction."""
         values = noisy.values.to(given.device)
         if not own.any():
             return values
-        trained: Any = module
-        network = trained.network if isinstance(trained, WithCritic) else trained
+        assert self.simulated_from is not None
         noise = noisy.noise[own].to(given.device)
-        first = torch.full((len(noise),), self.simulated_from or 0, device=given.device)
+        first = torch.full((len(noise),), self.simulated_from, device=given.device)
         with torch.no_grad():
-            clean = network(torch.cat([noise, given[own]], dim=1), first, tokens[own], None)
+            clean = module(torch.cat([noise, given[own]], dim=1), first, tokens[own], None)
         time = noisy.time[own].to(given.device)
         values = values.clone()
         values[own] = renoised(clean.float(), noise, time, self.scheduler)
         return values
 
     def _error(self, out: Tensor, noisy: Noisy, person: Tensor, own: Tensor) -> Tensor:
-        """Return the weighted squared error of the latents."""
+        """Return the weighted squared error of the predicted latents (B, C, h, w)."""
         each = capped(self.scheduler, noisy.time, self.min_snr)
         if self.simulated_from is not None:
             share = torch.where(own, self.simulated_weight, 1.0)
@@ -149,7 +148,7 @@ class RefineLoss:
     def _judged(
         self, critic: Critic, out: Tensor, given: Tensor, rows: Rows, seen: Tensor
     ) -> Tensor:
-        """Return the loss of the rows that the critic sees, as their share of the batch."""
+        """Return the loss of the rows that the critic sees, `seen` (B,), times their share."""
         if self.decoded is None:
             raise ValueError("a critic of stage refine needs the decoder, see DecodedCritic")
         if not seen.any():  # processes of a launch must agree on which weights have gradients
